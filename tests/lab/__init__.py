@@ -1,0 +1,1 @@
+"""The lab: a site of throw-away machines on one computer."""
