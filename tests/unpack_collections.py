@@ -2,13 +2,13 @@
 
 import sys
 import zipfile
+from pathlib import Path
 
 import yaml
 
 
 def main(wheel: str, galaxy: str, target: str) -> None:
-    with open(galaxy, encoding="utf-8") as file:
-        needed = yaml.safe_load(file)["dependencies"]
+    needed = yaml.safe_load(Path(galaxy).read_text(encoding="utf-8"))["dependencies"]
     folders = tuple(f"ansible_collections/{name.replace('.', '/')}/" for name in needed)
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(target, [name for name in archive.namelist() if name.startswith(folders)])

@@ -45,12 +45,15 @@ _value:
   description:
     - Name, domain, networks, endpoints and services of the site.
     - C(hosts) holds for every host its address, groups, zones and whether it belongs to the Kubernetes cluster.
-    - C(addresses) holds the addresses of every group, zone and service; C(flows) the table of flows with the addresses of both ends.
+    - C(addresses) holds the addresses of every group, zone and service.
+    - C(flows) holds the table of flows with the addresses of both ends.
   type: dict
 """
 
 
-def site(hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], settings: Mapping[str, Any]) -> dict[str, Any]:
+def site(
+    hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]], settings: Mapping[str, Any]
+) -> dict[str, Any]:
     return site_from_inventory(hostvars, groups, settings)
 
 

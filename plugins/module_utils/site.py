@@ -33,10 +33,10 @@ ENDPOINT_GROUPS: Dict[str, str] = {
 def site_from_inventory(
     hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], settings: Mapping[str, Any]
 ) -> Dict[str, Any]:
-    """Return the site as plain data: its settings, hosts with addresses, groups and zones, and flows with both ends resolved.
+    """Return the site as plain data: settings, hosts with addresses, groups and zones, flows with both ends resolved.
 
-    ``hostvars`` maps a host to its variables, ``groups`` a group to its hosts, both as Ansible gives them; ``settings`` holds the
-    ``site_*`` variables without their prefix and the whole table of flows.
+    ``hostvars`` maps a host to its variables, ``groups`` a group to its hosts, both as Ansible gives them;
+    ``settings`` holds the ``site_*`` variables without their prefix and the whole table of flows.
     """
     site = {key: value for key, value in settings.items() if key != "flows"}
     site["hosts"] = {name: _host(name, hostvars[name], groups) for name in sorted(groups.get("all", []))}
@@ -53,7 +53,8 @@ def addresses_by_end(site: Mapping[str, Any]) -> Dict[str, List[str]]:
     ends["users"] = list(site["user_networks"])
     for group in GROUPS:
         members = [host["address"] for host in site["hosts"].values() if group in host["groups"]]
-        virtual = [site["endpoints"][name] for name, home in ENDPOINT_GROUPS.items() if home == group and name in site["endpoints"]]
+        homes = [name for name, home in ENDPOINT_GROUPS.items() if home == group]
+        virtual = [site["endpoints"][name] for name in homes if name in site["endpoints"]]
         ends[group] = _ordered(members + (virtual if members else []))
     for zone, zone_groups in ZONE_GROUPS.items():
         ends[zone] = _ordered([address for group in zone_groups for address in ends[group]])
@@ -70,7 +71,8 @@ def ends_of_host(site: Mapping[str, Any], name: str) -> List[str]:
 
 def _host(name: str, variables: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> Dict[str, Any]:
     member_of = [group for group in GROUPS if name in groups.get(group, [])]
-    zones = [zone for zone in ZONES if any(ZONE_OF_GROUP[group] == zone for group in member_of) or name in groups.get(zone, [])]
+    of_groups = {ZONE_OF_GROUP[group] for group in member_of}
+    zones = [zone for zone in ZONES if zone in of_groups or name in groups.get(zone, [])]
     return {
         "address": str(variables.get("site_address") or variables.get("ansible_host") or name),
         "groups": member_of,

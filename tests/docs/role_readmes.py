@@ -51,7 +51,9 @@ def suboptions(parent: str, options: dict[str, Any]) -> list[str]:
     lines = []
     for name, option in options.items():
         text = " ".join(plain(part) for part in listed(option.get("description", [])))
-        default = "*required*" if option.get("required") else f"`{shown(option['default'])}`" if "default" in option else ""
+        default = (
+            "*required*" if option.get("required") else f"`{shown(option['default'])}`" if "default" in option else ""
+        )
         lines.append(f"| `{parent}[].{name}` | {option.get('type', 'str')} | {cell(default)} | {cell(text)} |")
     return lines
 

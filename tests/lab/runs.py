@@ -1,7 +1,7 @@
 """Run playbooks through ansible-runner and read its events: the way of the demo, the benchmarks and the kill tests.
 
-The project layout is ansible-runner's own: ``project`` (the playbooks), ``env`` (settings of the run) and ``artifacts`` (one folder a run
-with its events). A site's operations host uses the same layout for its scheduled drills.
+The project layout is ansible-runner's own: ``project`` (the playbooks), ``env`` (settings of the run) and ``artifacts``
+(one folder a run with its events). A site's operations host uses the same layout for its scheduled drills.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any
 
 import ansible_runner
 
+# What `Counts` calls it, and what Ansible's closing event does.
+RECAP = {"ok": "ok", "changed": "changed", "skipped": "skipped", "failed": "failures", "unreachable": "dark"}
 PROJECT = Path(__file__).resolve().parents[2]
 
 
@@ -113,7 +115,7 @@ class Reader:
 
     def playbook_on_stats(self, data: dict[str, Any]) -> None:
         self._end_stage()
-        for name, key in (("ok", "ok"), ("changed", "changed"), ("skipped", "skipped"), ("failed", "failures"), ("unreachable", "dark")):
+        for name, key in RECAP.items():
             for host, count in data.get(key, {}).items():
                 setattr(self.run.hosts.setdefault(host, Counts()), name, count)
 
@@ -134,7 +136,7 @@ def play(
     show: Callable[[Stage, str], None] | None = None,
     environment: dict[str, str] | None = None,
 ) -> Run:
-    """Run ``playbook`` on ``inventory``; ``folder`` is the runner's private data directory and keeps the artifacts of the run."""
+    """Run ``playbook`` on ``inventory``; ``folder`` is the runner's private data directory and keeps the artifacts."""
     folder = Path(folder)
     (folder / "env").mkdir(parents=True, exist_ok=True)
     project = folder / "project"

@@ -1,0 +1,105 @@
+"""Run the project's tests step by step: what runs, how long it took, what failed. `make test` and CI call it.
+
+run.py [--full] [STEP...]     steps by name or by what stands before the dash (gates, unit, molecule ...)
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LOGS = Path(os.environ.get("LAB_CACHE") or Path.home() / ".cache" / "onprem-dify") / "logs"
+
+
+@dataclass(frozen=True)
+class Step:
+    name: str
+    command: str
+    suite: str = ""
+    full: bool = False
+
+
+STEPS = (
+    Step("gates-yamllint", "yamllint --strict ."),
+    Step("gates-ruff", "ruff check . && ruff format --check ."),
+    Step("gates-mypy", "tests/gates/types.sh"),
+    Step("gates-docs", "python tests/docs/generate.py --check && antsibull-changelog lint"),
+    Step("gates-ansible-lint", "ansible-lint --strict"),
+    Step("gates-ansible-doc", "python tests/gates/ansible_doc.py"),
+    Step("gates-sanity", "tests/gates/sanity.sh"),
+    Step("unit", "pytest -q tests/unit"),
+    Step("lab", "pytest -q tests/acceptance/test_lab.py"),
+    Step("molecule-preflight", "molecule test -s preflight"),
+    Step("molecule-debian12", "molecule test -s harden -s segment", suite="bookworm"),
+    Step("molecule-debian13", "molecule test -s harden -s segment", suite="trixie"),
+    Step("acceptance", "pytest -q tests/acceptance --ignore tests/acceptance/test_lab.py"),
+    Step("benchmark", "python tests/benchmarks/benchmark.py --gate"),
+    Step("molecule-selinux", "molecule test -s selinux"),
+    Step("benchmark-full", "python tests/benchmarks/benchmark.py", full=True),
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("steps", nargs="*", metavar="STEP")
+    parser.add_argument("--full", action="store_true", help="the long steps too")
+    asked = parser.parse_args()
+    chosen = [step for step in STEPS if wanted(step, asked.steps, asked.full)]
+    if not chosen:
+        parser.error(f"no such step; there are {', '.join(step.name for step in STEPS)}")
+
+    LOGS.mkdir(parents=True, exist_ok=True)
+    failed = [step.name for number, step in enumerate(chosen, 1) if not passed(step, number, len(chosen))]
+    for name in failed:
+        print(f"failed: {name}, see {LOGS / name}.log")
+    print(f"{len(chosen) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def wanted(step: Step, names: list[str], full: bool) -> bool:
+    if not names:
+        return full or not step.full
+    return any(step.name == name or step.name.startswith(f"{name}-") for name in names)
+
+
+def passed(step: Step, number: int, total: int) -> bool:
+    print(f"[{number:2}/{total}] {step.name:24}", end="", flush=True)
+    log = LOGS / f"{step.name}.log"
+    environment = {**os.environ, "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"}
+    environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
+    if step.suite:
+        environment["LAB_SUITE"] = step.suite
+    started = time.monotonic()
+    with log.open("w", encoding="utf-8") as output:
+        done = subprocess.run(
+            ["/bin/bash", "-c", step.command],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    seconds = time.monotonic() - started
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    if done.returncode == 0:
+        print(f"ok   {seconds:6.0f} s   {summary(lines)}", flush=True)
+        return True
+    print(f"FAIL {seconds:6.0f} s", flush=True)
+    print("\n".join(f"    {line[:300]}" for line in lines[-60:]), flush=True)
+    return False
+
+
+def summary(lines: list[str]) -> str:
+    """The closing line of a test runner says how many tests there were."""
+    return lines[-1][:100] if lines and " passed" in lines[-1] else ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
