@@ -1,0 +1,247 @@
+# Copyright: onprem.dify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The form of the catalogue of controls and of its waivers. No Ansible, no I/O."""
+
+from __future__ import annotations
+
+import datetime
+import fnmatch
+import re
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+
+from ansible_collections.onprem.dify.plugins.module_utils.site import GROUPS, ZONES
+
+CLAUSES: Dict[str, str] = {
+    "cis_debian12": r"\d+(\.\d+){1,5}",
+    "cis_rhel9": r"\d+(\.\d+){1,5}",
+    # Clause 8.1 holds the general requirements of level 3; a letter names the item of a clause.
+    "mlps3": r"8\.1\.\d{1,2}\.\d{1,2}( [a-i]\))?",
+}
+REQUIRED = ("id", "title", "role", "variable", "check")
+OPTIONAL = (*CLAUSES, "when", "reason")
+
+TAGS = frozenset(
+    {
+        "systemd",
+        "container",
+        "debian",
+        "ubuntu",
+        "redhat",
+        "openeuler",
+        "selinux",
+        "apparmor",
+        "cluster",
+        *GROUPS,
+        *ZONES,
+    }
+)
+
+
+class Parameters(NamedTuple):
+    """What a check must say, what it may say, and of which ones it needs at least one."""
+
+    required: Sequence[str] = ()
+    optional: Sequence[str] = ()
+    one_of: Sequence[str] = ()
+
+
+ACCOUNT_RULES: Dict[str, Sequence[str]] = {
+    "no_empty_password": (),
+    "shadowed_passwords": (),
+    "only_root_uid_0": (),
+    "unique_ids": (),
+    "system_nologin": (),
+    "ageing": ("max_days", "min_days", "warn_days"),
+    "homes": ("mode_max",),
+}
+
+CHECKS: Dict[str, Parameters] = {
+    "sshd": Parameters(("option",), one_of=("value", "contains", "excludes", "only", "min", "max")),
+    "sysctl": Parameters(("key",), one_of=("value", "min", "max")),
+    "file": Parameters(("path",), one_of=("mode_max", "owner", "group", "state")),
+    "line": Parameters(("path", "pattern"), ("state",)),
+    "mount": Parameters(("path",), one_of=("options",)),
+    "unit": Parameters(("name",), one_of=("enabled", "active", "masked")),
+    "package": Parameters(("name", "state")),
+    "module": Parameters(("name",)),
+    "login": Parameters(("variable", "value"), ("user", "shell", "readonly")),
+    "audit_rule": Parameters(("pattern",)),
+    "account": Parameters(("rule",), sorted({name for names in ACCOUNT_RULES.values() for name in names})),
+    "selinux": Parameters(("mode",), ("policy",)),
+    "apparmor": Parameters((), ("complain_max",)),
+    "time_source": Parameters((), ("allowed", "offset_max")),
+    "command": Parameters(("argv", "pattern"), ("state", "rc")),
+}
+PATTERNS = frozenset({"line", "audit_rule", "command"})
+
+
+def as_list(value: Any) -> List[Any]:
+    """Return a value that may be one thing or a list of things as a list."""
+    if value is None or value == "":
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def entry_faults(entry: Any, subject: str) -> List[str]:
+    """Return what is wrong with one entry of the catalogue file of a role, one sentence each."""
+    if not isinstance(entry, dict):
+        return [f"{subject}: an entry is not a mapping: {entry!r}"]
+    name = f"{subject}: control {entry.get('id', '?')}"
+    faults = [f"{name}: {field} is missing" for field in REQUIRED if field not in entry]
+    faults += [f"{name}: unknown field {field}" for field in entry if field not in REQUIRED and field not in OPTIONAL]
+    if faults:
+        return faults
+    if not re.fullmatch(rf"{re.escape(subject)}-[a-z0-9]+(-[a-z0-9]+)*", str(entry["id"])):
+        faults.append(f"{name}: the id is not {subject}- and words in lower case joined by hyphens")
+    if entry["role"] != subject:
+        faults.append(f"{name}: role is {entry['role']}, wanted {subject}")
+    if not entry["title"]:
+        faults.append(f"{name}: title is empty")
+    return faults + [
+        f"{name}: {fault}" for fault in _clause_faults(entry) + _tag_faults(entry) + check_faults(entry["check"])
+    ]
+
+
+def _clause_faults(entry: Mapping[str, Any]) -> List[str]:
+    faults = []
+    for field, pattern in CLAUSES.items():
+        faults += [
+            f"{field} {clause!r} is not a clause number"
+            for clause in clauses(entry, field)
+            if not re.fullmatch(pattern, clause)
+        ]
+    if not any(clauses(entry, field) for field in CLAUSES) and not entry.get("reason"):
+        faults.append("names no clause and gives no reason")
+    return faults
+
+
+def clauses(entry: Mapping[str, Any], field: str) -> List[str]:
+    """Return the clauses of one standard that a control serves; a comma separates several."""
+    return [clause.strip() for clause in str(entry.get(field) or "").split(",") if clause.strip()]
+
+
+def _tag_faults(entry: Mapping[str, Any]) -> List[str]:
+    tags = entry.get("when") or []
+    if not isinstance(tags, list):
+        return ["when is not a list of tags"]
+    return [f"unknown tag {tag}" for tag in tags if _without_not(str(tag)) not in TAGS]
+
+
+def _without_not(tag: str) -> str:
+    return tag[len("not_") :] if tag.startswith("not_") else tag
+
+
+def check_faults(check: Any) -> List[str]:
+    """Return what is wrong with the check of a control, one sentence each."""
+    if not isinstance(check, dict) or check.get("type") not in CHECKS:
+        kind = check.get("type") if isinstance(check, dict) else check
+        return [f"unknown check type {kind!r}, known are {', '.join(sorted(CHECKS))}"]
+    kind = check["type"]
+    known = CHECKS[kind]
+    allowed = {"type", *known.required, *known.optional, *known.one_of}
+    faults = [f"check {kind} lacks {name}" for name in known.required if name not in check]
+    faults += [f"check {kind} does not know {name}" for name in check if name not in allowed]
+    if known.one_of and not any(name in check for name in known.one_of):
+        faults.append(f"check {kind} needs one of {', '.join(known.one_of)}")
+    if kind == "account" and "rule" in check:
+        faults += _account_faults(check)
+    if kind in PATTERNS:
+        faults += [fault for pattern in as_list(check.get("pattern")) for fault in _pattern_faults(str(pattern))]
+    return faults
+
+
+def _account_faults(check: Mapping[str, Any]) -> List[str]:
+    rule = check["rule"]
+    if rule not in ACCOUNT_RULES:
+        return [f"unknown account rule {rule}, known are {', '.join(sorted(ACCOUNT_RULES))}"]
+    return [
+        f"account rule {rule} does not know {name}"
+        for name in check
+        if name not in ("type", "rule", *ACCOUNT_RULES[rule])
+    ]
+
+
+def _pattern_faults(pattern: str) -> List[str]:
+    if "{{" in pattern:
+        return []
+    try:
+        re.compile(pattern, re.MULTILINE)
+    except re.error as error:
+        return [f"pattern {pattern!r}: {error}"]
+    return []
+
+
+def applicability(tags: Sequence[str], wanted: Sequence[str]) -> str:
+    """Return why a control does not apply to a host with these tags, or an empty string where it does."""
+    for tag in wanted:
+        negated = tag.startswith("not_")
+        if (_without_not(tag) in tags) == negated:
+            return f"not for {_without_not(tag)} hosts" if negated else f"only for {tag} hosts"
+    return ""
+
+
+class Waiver(NamedTuple):
+    """The decision of a site that a control may fail on some hosts for a while."""
+
+    control: str
+    hosts: List[str]
+    reason: str
+    expires: str
+
+    def covers(self, control: str, host: str, groups: Mapping[str, Sequence[str]]) -> bool:
+        """Tell whether the waiver speaks of this control on this host."""
+        return self.control == control and any(host in _members(pattern, groups) for pattern in self.hosts)
+
+    def expired(self, today: datetime.date) -> bool:
+        """Tell whether the last day of the waiver is over."""
+        return datetime.date.fromisoformat(self.expires) < today
+
+
+def _members(pattern: str, groups: Mapping[str, Sequence[str]]) -> List[str]:
+    if pattern in groups:
+        return list(groups[pattern])
+    return [host for host in groups.get("all", []) if fnmatch.fnmatchcase(host, pattern)]
+
+
+def parse_waivers(waivers: Any, controls: Sequence[str], groups: Mapping[str, Sequence[str]]) -> List[Waiver]:
+    """Return the waivers, or raise ValueError that names everything that is wrong with them."""
+    faults: List[str] = []
+    parsed = []
+    for number, item in enumerate(as_list(waivers), start=1):
+        waiver = _waiver(item)
+        found = _waiver_faults(item, waiver, controls, groups)
+        faults += [f"verify_waivers, entry {number} ({waiver.control or 'no control'}): {fault}" for fault in found]
+        parsed.append(waiver)
+    if faults:
+        raise ValueError("\n".join(faults))
+    return parsed
+
+
+def _waiver(item: Any) -> Waiver:
+    fields: Mapping[str, Any] = item if isinstance(item, Mapping) else {}
+    hosts = [part.strip() for value in as_list(fields.get("hosts")) for part in re.split(r"[,:]", str(value))]
+    text = {name: str(fields.get(name) or "").strip() for name in ("control", "reason", "expires")}
+    return Waiver(text["control"], hosts or ["all"], text["reason"], text["expires"])
+
+
+def _waiver_faults(
+    item: Any, waiver: Waiver, controls: Sequence[str], groups: Mapping[str, Sequence[str]]
+) -> List[str]:
+    faults = [
+        f"unknown field {name}" for name in (item if isinstance(item, Mapping) else {}) if name not in Waiver._fields
+    ]
+    if waiver.control not in controls:
+        faults.append("no control of the catalogue has this id")
+    if not waiver.reason:
+        faults.append("a reason is missing")
+    if _date(waiver.expires) is None:
+        faults.append(f"expires is {waiver.expires or 'missing'}, wanted a date such as 2030-12-31")
+    return faults + [f"hosts {pattern} matches no host" for pattern in waiver.hosts if not _members(pattern, groups)]
+
+
+def _date(text: str) -> Optional[datetime.date]:
+    try:
+        return datetime.datetime.strptime(text, "%Y-%m-%d").date()
+    except ValueError:
+        return None
