@@ -45,23 +45,57 @@ class FakeHost:
         return self.stats[path]
 
 
-SSHD = "port 22\npermitrootlogin no\nmaxauthtries 4\nciphers aes256-gcm@openssh.com,aes128-ctr\nallowgroups wheel\nallowgroups ops\n"
+SSHD = """\
+port 22
+permitrootlogin no
+maxauthtries 4
+ciphers aes256-gcm@openssh.com,aes128-ctr
+allowgroups wheel
+allowgroups ops
+"""
 MOUNTS = (
     "25 1 0:23 / /proc rw,nosuid,nodev,noexec - proc proc rw,hidepid=invisible\n"
     "26 1 0:24 / /tmp rw,nosuid,nodev - tmpfs tmpfs rw,size=1g\n"
     "27 1 0:24 / /with\\040space rw,noexec - tmpfs tmpfs rw\n"
 )
-UNITS = (
-    "Id=rsyslog.service\nNames=rsyslog.service syslog.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n\n"
-    "Id=rpcbind.service\nNames=rpcbind.service\nLoadState=masked\nActiveState=inactive\nUnitFileState=masked\n\n"
-    "Id=avahi-daemon.service\nNames=avahi-daemon.service\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n\n"
-    "Id=ssh.service\nNames=ssh.service\nLoadState=loaded\nActiveState=failed\nUnitFileState=disabled\n"
-)
-PASSWD = (
-    "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1::/usr/sbin:/usr/sbin/nologin\nsync:x:4:65534::/bin:/bin/sync\n"
-    "ann:x:1000:1000::/home/ann:/bin/bash\nnobody:x:65534:65534::/nonexistent:/usr/sbin/nologin\n"
-)
-SHADOW = "root:*:19000:0:99999:7:::\ndaemon:*:19000:0:99999:7:::\nann:$y$j9T$x:19000:1:90:7:::\nnobody:!:19000:0:99999:7:::\n"
+UNITS = """\
+Id=rsyslog.service
+Names=rsyslog.service syslog.service
+LoadState=loaded
+ActiveState=active
+UnitFileState=enabled
+
+Id=rpcbind.service
+Names=rpcbind.service
+LoadState=masked
+ActiveState=inactive
+UnitFileState=masked
+
+Id=avahi-daemon.service
+Names=avahi-daemon.service
+LoadState=not-found
+ActiveState=inactive
+UnitFileState=
+
+Id=ssh.service
+Names=ssh.service
+LoadState=loaded
+ActiveState=failed
+UnitFileState=disabled
+"""
+PASSWD = """\
+root:x:0:0:root:/root:/bin/bash
+daemon:x:1:1::/usr/sbin:/usr/sbin/nologin
+sync:x:4:65534::/bin:/bin/sync
+ann:x:1000:1000::/home/ann:/bin/bash
+nobody:x:65534:65534::/nonexistent:/usr/sbin/nologin
+"""
+SHADOW = """\
+root:*:19000:0:99999:7:::
+daemon:*:19000:0:99999:7:::
+ann:$y$j9T$x:19000:1:90:7:::
+nobody:!:19000:0:99999:7:::
+"""
 GROUP = "root:x:0:\ndaemon:x:1:\nann:x:1000:\nnogroup:x:65534:\n"
 ACCOUNTS = {
     "/etc/passwd": PASSWD,
@@ -83,7 +117,12 @@ CHRONY = {
 }
 AUDIT = "-w /etc/passwd -p wa -k identity\n-a always,exit -F arch=b64 -S mount -F key=mounts\n"
 LOGIN = "Welcome\ncontrol TMOUT readonly 600\ncontrol umask changeable 0027\ncontrol HISTSIZE changeable \n"
-MODPROBE = "blacklist pcspkr\ninstall cramfs /bin/false\ninstall usb_storage /usr/bin/true \ninstall sctp /sbin/modprobe --ignore-install sctp\n"
+MODPROBE = """\
+blacklist pcspkr
+install cramfs /bin/false
+install usb_storage /usr/bin/true
+install sctp /sbin/modprobe --ignore-install sctp
+"""
 STATS = {
     "/etc/shadow": FileStat(0o640, "root", "shadow"),
     "/etc/ssh/a_key": FileStat(0o600, "root", "root"),
