@@ -3,9 +3,10 @@
 .ONESHELL:
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONPATH := $(CURDIR)/tests
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
-.PHONY: help setup demo test test-full gates unit docs build down clean
+.PHONY: help setup demo test test-full gates unit benchmark benchmark-record docs build down clean
 
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -28,6 +29,12 @@ gates: setup ## Lint, types, documentation, sanity
 
 unit: setup ## Run the unit tests
 	@.venv/bin/pytest tests/unit
+
+benchmark: setup ## Measure runs at 1, 5 and 20 hosts, write docs/benchmarks.md (about 20 minutes)
+	@.venv/bin/python tests/benchmarks/benchmark.py
+
+benchmark-record: setup ## Record the evaluated tasks that the gate of CI compares with
+	@.venv/bin/python tests/benchmarks/benchmark.py --record
 
 docs: setup ## Write the generated parts of the documentation
 	@.venv/bin/python tests/docs/generate.py

@@ -72,6 +72,7 @@ def passed(step: Step, number: int, total: int) -> bool:
     print(f"[{number:2}/{total}] {step.name:24}", end="", flush=True)
     log = LOGS / f"{step.name}.log"
     environment = {**os.environ, "PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}"}
+    environment["PYTHONPATH"] = str(ROOT / "tests")
     environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
     if step.suite:
         environment["LAB_SUITE"] = step.suite

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,13 +39,14 @@ class Counts:
 
 @dataclass
 class Stage:
-    """One play: seconds from its first event to the next play's, and the results it had."""
+    """One play: seconds from its first event to the next play's, its results, and the tasks each host evaluated."""
 
     name: str
     started: float
     seconds: float = 0.0
     tasks: int = 0
     changed: int = 0
+    evaluated: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -101,12 +103,17 @@ class Reader:
 
     playbook_on_handler_task_start = playbook_on_task_start
 
+    def runner_on_skipped(self, data: dict[str, Any]) -> None:
+        self.run.stages[-1].evaluated[data["host"]] += 1
+
     def runner_on_ok(self, data: dict[str, Any]) -> None:
+        self.run.stages[-1].evaluated[data["host"]] += 1
         if data.get("res", {}).get("changed"):
             self.run.changed.add((data["host"], _task(data)))
             self.run.stages[-1].changed += 1
 
     def runner_on_failed(self, data: dict[str, Any]) -> None:
+        self.run.stages[-1].evaluated[data["host"]] += 1
         if not data.get("ignore_errors"):
             message = data.get("res", {}).get("msg", "")
             self.run.failures.append(Failure(data["host"], _task(data), str(message)))

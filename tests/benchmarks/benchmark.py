@@ -1,0 +1,143 @@
+"""Measure the first and the second run of site.yml: evaluated tasks per host, seconds, CPU of the controller.
+
+benchmark.py --gate      the lab's own site: fails on one task more or less than tasks.yml says, on a slow second run
+benchmark.py --record    the same, and writes tasks.yml
+benchmark.py             1, 5 and 20 hosts: writes the table of docs/benchmarks.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from lab import topology
+from lab.runs import Run, play
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPECTED = Path(__file__).with_name("tasks.yml")
+PAGE = ROOT / "docs" / "benchmarks.md"
+SIZES = (1, 5, 20)
+MOST_TASKS = {"Harden the hosts": 32, "together": 45}
+MOST_SECONDS_OF_SECOND_RUN = 60
+BEGIN, END = "<!-- benchmark: begin -->\n", "<!-- benchmark: end -->\n"
+HEAD = (
+    "| hosts | run | evaluated tasks per host | changes | seconds | controller CPU s | CPU s per host |\n"
+    "|---:|---|---:|---:|---:|---:|---:|\n"
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--gate", action="store_true")
+    parser.add_argument("--record", action="store_true")
+    asked = parser.parse_args()
+    if asked.gate or asked.record:
+        return gate(asked.record)
+    write_table([row for size in SIZES for row in measured(size)])
+    return 0
+
+
+def gate(record: bool) -> int:
+    first, second = two_runs(ROOT / "inventories" / "lab")
+    counted = {"first run": tasks(first), "second run": tasks(second)}
+    if record:
+        EXPECTED.write_text("---\n# Written by `make benchmark-record`.\n" + yaml.safe_dump(counted, sort_keys=False))
+    wrong = []
+    expected = yaml.safe_load(EXPECTED.read_text(encoding="utf-8"))
+    for run, stages in counted.items():
+        for stage, count in stages.items():
+            if count != expected[run].get(stage):
+                wrong.append(f"{run}, {stage}: {count} evaluated tasks, tasks.yml says {expected[run].get(stage)}")
+            if count > MOST_TASKS.get(stage, count):
+                wrong.append(f"{run}, {stage}: {count} evaluated tasks, at most {MOST_TASKS[stage]} are allowed")
+    if second.total_changed:
+        wrong.append(f"second run: {second.total_changed} changes, none are allowed: {sorted(second.changed)}")
+    if second.seconds > MOST_SECONDS_OF_SECOND_RUN:
+        wrong.append(f"second run: {second.seconds:.0f} s, at most {MOST_SECONDS_OF_SECOND_RUN} s are allowed")
+    for line in wrong:
+        print(line)
+    for name, run in (("first run", first), ("second run", second)):
+        print(f"{name}: {run.seconds:.0f} s, controller CPU {run.cpu_seconds:.0f} s, {counted[name]}")
+    return 1 if wrong else 0
+
+
+def tasks(run: Run) -> dict[str, int]:
+    """The most tasks that one host evaluated, by stage and together."""
+    by_stage = {stage.name: max(stage.evaluated.values(), default=0) for stage in run.stages}
+    return {**by_stage, "together": max(run.evaluated.values())}
+
+
+def measured(size: int) -> list[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        first, second = two_runs(inventory_of(size, Path(folder)))
+    rows = []
+    for name, run in (("first", first), ("second", second)):
+        rows.append(
+            f"| {size} | {name} | {max(run.evaluated.values())} | {run.total_changed} | {run.seconds:.0f} "
+            f"| {run.cpu_seconds:.0f} | {run.cpu_seconds / size:.1f} |\n"
+        )
+        print(rows[-1], end="", flush=True)
+    return rows
+
+
+def two_runs(inventory: Path) -> tuple[Run, Run]:
+    """Bring the lab of the inventory up afresh, run site.yml twice, take the lab down."""
+    lab = [str(ROOT / "tests/lab/lab"), "--inventory", str(inventory)]
+    site = topology.read(str(inventory))
+    subprocess.run([*lab, "down"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*lab, "up"], check=True)
+    try:
+        return successful(site, inventory), successful(site, inventory)
+    finally:
+        subprocess.run([*lab, "down"], check=True, stdout=subprocess.DEVNULL)
+
+
+def successful(site: topology.Lab, inventory: Path) -> Run:
+    run = play("site.yml", inventory, folder=site.cache / "runs" / site.name)
+    if run.status != "successful":
+        for failure in run.failures:
+            print(f"{failure.host}, {failure.task}: {failure.message}")
+        sys.exit(f"site.yml failed on {inventory}")
+    return run
+
+
+def inventory_of(size: int, folder: Path) -> Path:
+    """A site of `size` hosts like the lab's own: a gateway, a control plane, and workers."""
+    groups = {"workers": [f"worker{number}" for number in range(1, size + 1)]}
+    if size > 2:
+        groups = {
+            "gateway": ["gateway1"],
+            "control_plane": ["cp1"],
+            "workers": [f"worker{number}" for number in range(1, size - 1)],
+        }
+    subnet = {"gateway": "10.87.1", "control_plane": "10.87.2", "workers": "10.87.2"}
+    first = {"gateway": 11, "control_plane": 11, "workers": 21}
+    zone = {"gateway": "dmz", "control_plane": "app", "workers": "app"}
+    hosts: dict = {}
+    for group, names in groups.items():
+        members = {
+            name: {"ansible_host": f"{subnet[group]}.{first[group] + number}"} for number, name in enumerate(names)
+        }
+        hosts.setdefault(zone[group], {"children": {}})["children"][group] = {"hosts": members}
+    shutil.copytree(ROOT / "inventories/lab/group_vars", folder / "group_vars", symlinks=True)
+    for path in folder.rglob("*.yml"):
+        text = path.read_text(encoding="utf-8").replace("10.77.", "10.87.")
+        path.write_text(text.replace("site_name: lab\n", "site_name: bench\n"), encoding="utf-8")
+    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False), encoding="utf-8")
+    return folder
+
+
+def write_table(rows: list[str]) -> None:
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    PAGE.write_text(f"{before}{BEGIN}{HEAD}{''.join(rows)}{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
