@@ -8,16 +8,14 @@ benchmark.py             1, 5 and 20 hosts: writes the table of docs/benchmarks.
 from __future__ import annotations
 
 import argparse
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import yaml
 
-from lab import topology
-from lab.runs import Run, play
+from lab.runs import Run
+from lab.scratch import Site, copy_of_example, running
 
 ROOT = Path(__file__).resolve().parents[2]
 EXPECTED = Path(__file__).with_name("tasks.yml")
@@ -87,23 +85,17 @@ def measured(size: int) -> list[str]:
 
 
 def two_runs(inventory: Path) -> tuple[Run, Run]:
-    """Bring the lab of the inventory up afresh, run site.yml twice, take the lab down."""
-    lab = [str(ROOT / "tests/lab/lab"), "--inventory", str(inventory)]
-    site = topology.read(str(inventory))
-    subprocess.run([*lab, "down"], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run([*lab, "up"], check=True)
-    try:
-        return successful(site, inventory), successful(site, inventory)
-    finally:
-        subprocess.run([*lab, "down"], check=True, stdout=subprocess.DEVNULL)
+    """Bring the lab of the inventory up afresh and run site.yml twice."""
+    with running(inventory) as site:
+        return successful(site), successful(site)
 
 
-def successful(site: topology.Lab, inventory: Path) -> Run:
-    run = play("site.yml", inventory, folder=site.cache / "runs" / site.name)
+def successful(site: Site) -> Run:
+    run = site.play()
     if run.status != "successful":
         for failure in run.failures:
             print(f"{failure.host}, {failure.task}: {failure.message}")
-        sys.exit(f"site.yml failed on {inventory}")
+        sys.exit(f"site.yml failed on {site.inventory}")
     return run
 
 
@@ -125,10 +117,7 @@ def inventory_of(size: int, folder: Path) -> Path:
             name: {"ansible_host": f"{subnet[group]}.{first[group] + number}"} for number, name in enumerate(names)
         }
         hosts.setdefault(zone[group], {"children": {}})["children"][group] = {"hosts": members}
-    shutil.copytree(ROOT / "inventories/lab/group_vars", folder / "group_vars", symlinks=True)
-    for path in folder.rglob("*.yml"):
-        text = path.read_text(encoding="utf-8").replace("10.77.", "10.87.")
-        path.write_text(text.replace("site_name: lab\n", "site_name: bench\n"), encoding="utf-8")
+    copy_of_example(folder, "bench", "87")
     (folder / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False), encoding="utf-8")
     return folder
 
