@@ -168,7 +168,7 @@ class Daemon:
         self.session = find_session()
         self.program = module.get_bin_path("sshd", True, ["/usr/sbin", "/usr/local/sbin"])
         self.main_text = self.read(self.params["main"]) or ""
-        # sshd asks for a directory that its unit makes when it starts; with socket activation that may still have to come.
+        # sshd asks for a directory that its unit makes when it starts; with a socket that may still have to come.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
         # What this sshd knows, whatever the files of the host say.
         self.defaults = sshd.parse_effective(self.run([self.program, "-T", "-f", "/dev/null"])[1])
