@@ -12,7 +12,6 @@ from typing import Any, Callable, Dict, List, Mapping, NamedTuple
 from ansible_collections.onprem.dify.plugins.module_utils.controls_accounts import account_findings, account_rule
 from ansible_collections.onprem.dify.plugins.module_utils.controls_host import (
     LOGIN_SHELL,
-    NOT_FOUND,
     Sources,
     UnavailableError,
     Unit,
@@ -209,8 +208,11 @@ def _mount_option(option: str) -> str:
 
 def _unit(check: Check, sources: Sources) -> Any:
     units = {unit_name(str(name)): sources.units().get(unit_name(str(name))) for name in as_list(check["name"])}
-    shown = [f"{name}: {_shown_unit(unit)}" if len(units) > 1 else _shown_unit(unit) for name, unit in units.items()]
-    return "; ".join(shown), all(_unit_fits(check, unit) for unit in units.values())
+    if len(units) == 1:
+        [unit] = units.values()
+        return _shown_unit(unit), _unit_fits(check, unit)
+    others = [f"{name}: {_shown_unit(unit)}" for name, unit in units.items() if not _unit_fits(check, unit)]
+    return "; ".join(others) or f"{len(units)} units as expected", not others
 
 
 def _shown_unit(unit: Any) -> str:
@@ -350,9 +352,7 @@ def _describe_time_source(check: Check) -> str:
 
 def _command(check: Check, sources: Sources) -> Any:
     argv = [str(word) for word in as_list(check["argv"])]
-    rc, out, err = sources.host.run(argv)
-    if rc == NOT_FOUND:
-        return f"{argv[0]} is not installed", False
+    rc, out, err = sources.answer(argv)
     text = f"{out}\n{err}".strip()
     match = re.search(str(check["pattern"]), text, re.MULTILINE)
     good = bool(match) != (check.get("state") == "absent") and rc in [int(code) for code in as_list(check.get("rc", 0))]

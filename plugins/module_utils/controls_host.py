@@ -127,18 +127,23 @@ class Sources:
         found: T = self._known[key]
         return found
 
-    def output(self, argv: List[str]) -> str:
-        """Return what a program prints, or raise UnavailableError with its own words."""
+    def answer(self, argv: List[str]) -> Tuple[int, str, str]:
+        """Return exit code and output of a program."""
 
-        def read() -> str:
+        def run() -> Tuple[int, str, str]:
             rc, out, err = self.host.run(argv)
             if rc == NOT_FOUND:
                 raise UnavailableError(f"{argv[0]} is not installed")
-            if rc != 0:
-                raise UnavailableError(f"{' '.join(argv)} ended with {rc}: {(err or out).strip()[:200]}")
-            return out
+            return rc, out, err
 
-        return self._once(tuple(argv), read)
+        return self._once(tuple(argv), run)
+
+    def output(self, argv: List[str]) -> str:
+        """Return what a program prints, or raise UnavailableError with its own words."""
+        rc, out, err = self.answer(argv)
+        if rc != 0:
+            raise UnavailableError(f"{' '.join(argv)} ended with {rc}: {(err or out).strip()[:200]}")
+        return out
 
     def text(self, path: str) -> Optional[str]:
         """Return the text of a file, or nothing where there is none."""

@@ -18,8 +18,8 @@ description:
   - In check mode nothing is written; the findings are returned all the same.
 options:
   directory:
-    description: Folder of the reports. What is not absolute begins where C(ansible-playbook) was started.
-    type: str
+    description: Folder of the reports, an absolute path.
+    type: path
     required: true
   site:
     description: Name of the site.
@@ -50,7 +50,7 @@ attributes:
 EXAMPLES = r"""
 - name: Write the evidence
   onprem.dify.control_report:
-    directory: reports/bank
+    directory: /srv/reports/bank
     site: bank
     hosts: "{{ ansible_play_hosts_all }}"
     results: "{{ hostvars | onprem.dify.control_results(ansible_play_hosts_all, 'checks') }}"
@@ -65,7 +65,7 @@ folder:
   description: Where the report is.
   returned: always
   type: str
-failed:
+failures:
   description: Number of controls that failed, over all hosts.
   returned: always
   type: int
@@ -103,7 +103,7 @@ def point_to(folder: Path) -> None:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "directory": {"type": "str", "required": True},
+            "directory": {"type": "path", "required": True},
             "site": {"type": "str", "required": True},
             "hosts": {"type": "list", "elements": "str", "required": True},
             "results": {"type": "dict", "required": True},
@@ -112,14 +112,14 @@ def main() -> None:
         supports_check_mode=True,
     )
     asked = module.params
-    folder = Path(asked["directory"]).expanduser().absolute() / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    folder = Path(asked["directory"]) / time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     content = (asked["results"], asked["hosts"], asked["site"], asked["catalogue"])
     found = summary(*content)
     if not module.check_mode:
         write(folder, files(*content))
         point_to(folder)
     page = "not written in check mode" if module.check_mode else str(folder / "summary.md")
-    module.exit_json(changed=True, folder=str(folder), failed=len(found["failed"]), findings=message(found, page))
+    module.exit_json(changed=True, folder=str(folder), failures=len(found["failed"]), findings=message(found, page))
 
 
 if __name__ == "__main__":
