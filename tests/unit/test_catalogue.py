@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.onprem.dify.plugins.module_utils.controls_schema import entry_faults
+from ansible_collections.onprem.dify.plugins.module_utils.controls_schema import clauses, entry_faults
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "roles/verify/files/controls").glob("*.yml"))
@@ -16,6 +16,41 @@ CATALOGUE: dict[str, list[dict[str, Any]]] = {
     file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in FILES
 }
 SUBJECTS = ["accounts", "audit", "firewall", "kernel", "mac", "packages", "sshd", "time"]
+
+# How many recommendations each section has: CIS Debian Linux 12 1.1.0, CIS Red Hat Enterprise Linux 9 2.0.0, and the
+# general requirements of level 3 in GB/T 22239-2019.
+PARTITIONS = {"1.1.2.1": 4, "1.1.2.2": 4, "1.1.2.3": 3, "1.1.2.4": 3, "1.1.2.5": 4, "1.1.2.6": 4, "1.1.2.7": 4}
+ACCESS = {"5.1": 22, "5.2": 7, "5.3.1": 3, "5.3.3.1": 3, "5.3.3.3": 3, "5.3.3.4": 4, "5.4.1": 6, "5.4.2": 8, "5.4.3": 3}
+NETWORK = {"3.1": 3, "3.2": 4, "3.3": 11}
+CRON = {"2.4.1": 8, "2.4.2": 1}
+SECTIONS: dict[str, dict[str, int]] = {
+    "cis_debian12": {
+        **PARTITIONS,
+        **ACCESS,
+        **NETWORK,
+        **CRON,
+        **{"1.1.1": 10, "1.2.1": 2, "1.2.2": 1, "1.3.1": 4, "1.4": 2, "1.5": 3, "1.6": 6, "1.7": 10},
+        **{"2.1": 22, "2.2": 6, "2.3.1": 1, "2.3.2": 2, "2.3.3": 3, "4.1": 1, "4.2": 7, "4.3": 10},
+        **{"4.4.1": 3, "4.4.2": 4, "4.4.3": 4, "5.3.2": 4, "5.3.3.2": 8, "6.1.1": 4, "6.1.2": 4, "6.1.2.1": 4},
+        **{"6.1.3": 8, "6.1.4": 1, "6.2.1": 4, "6.2.2": 4, "6.2.3": 21, "6.2.4": 10, "6.3": 3, "7.1": 13, "7.2": 10},
+    },
+    "cis_rhel9": {
+        **PARTITIONS,
+        **ACCESS,
+        **NETWORK,
+        **CRON,
+        **{"1.1.1": 9, "1.2.1": 4, "1.2.2": 1, "1.3.1": 8, "1.4": 2, "1.5": 4, "1.6": 7, "1.7": 6, "1.8": 10},
+        **{"2.1": 22, "2.2": 5, "2.3": 3, "4.1": 2, "4.2": 2, "4.3": 4, "5.3.2": 5, "5.3.3.2": 7, "6.1": 3},
+        **{"6.2.1": 4, "6.2.2": 4, "6.2.2.1": 4, "6.2.3": 8, "6.2.4": 1, "6.3.1": 4, "6.3.2": 4, "6.3.3": 21},
+        **{"6.3.4": 10, "7.1": 13, "7.2": 9},
+    },
+    "mlps3": {"8.1.2": 3, "8.1.3": 6, "8.1.4": 11, "8.1.5": 4, "8.1.10": 14},
+}
+
+
+def exists(clause: str, sections: dict[str, int]) -> bool:
+    section, _dot, number = clause.split(" ")[0].rpartition(".")
+    return 1 <= int(number) <= sections.get(section, 0)
 
 
 def options(role: str) -> dict[str, Any]:
@@ -49,3 +84,14 @@ def test_ids_are_unique() -> None:
 def test_no_two_controls_have_the_same_title() -> None:
     titles = [entry["title"] for entries in CATALOGUE.values() for entry in entries]
     assert sorted(titles) == sorted(set(titles))
+
+
+@pytest.mark.parametrize("standard", SECTIONS)
+def test_every_clause_exists_in_its_standard(standard: str) -> None:
+    named = [
+        (entry["id"], clause)
+        for entries in CATALOGUE.values()
+        for entry in entries
+        for clause in clauses(entry, standard)
+    ]
+    assert [(control, clause) for control, clause in named if not exists(clause, SECTIONS[standard])] == []
