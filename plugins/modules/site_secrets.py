@@ -1,0 +1,43 @@
+#!/usr/bin/python
+# Copyright: onprem.dify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Documentation of the action plugin of the same name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: site_secrets
+short_description: Make the secrets that a site needs and does not have yet
+version_added: 0.1.0
+author: onprem.dify contributors
+description:
+  - Writes C(group_vars/all/secrets.yml) of the inventory, mode 0600, encrypted with the vault password of Ansible.
+  - Which secrets there are follows from the groups of the inventory that have hosts.
+  - A secret that exists is never changed. Values are neither printed nor returned.
+  - Runs on the controller; no host is touched.
+attributes:
+  action:
+    description: Runs on the controller only.
+    support: full
+  check_mode:
+    description: Says which secrets would be made.
+    support: full
+  diff_mode:
+    description: Shows the names of the secrets, not their values.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: Make the secrets that are missing
+  onprem.dify.site_secrets:
+  run_once: true
+"""
+
+RETURN = r"""
+made:
+  description: Names of the secrets that were made.
+  returned: success
+  type: list
+  elements: str
+"""

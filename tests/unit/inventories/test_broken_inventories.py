@@ -1,0 +1,35 @@
+"""Every broken inventory gets its one clear message, read by Ansible as a real run reads it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+from unit.inventories import overlay
+
+from ansible_collections.onprem.dify.plugins.action.preflight import ActionModule
+from ansible_collections.onprem.dify.plugins.module_utils.preflight import Report, check_inventory
+
+
+def report_of(folder: Path) -> Report:
+    loader = DataLoader()
+    loader.set_vault_secrets(overlay.vault().secrets)
+    inventory = InventoryManager(loader=loader, sources=[str(folder)])
+    hostvars = HostVars(inventory, VariableManager(loader, inventory), loader)
+    action = ActionModule(None, None, None, loader, None, None)
+    return check_inventory(action._inventory({"groups": inventory.get_groups_dict(), "hostvars": hostvars}))
+
+
+@pytest.mark.parametrize("case", overlay.cases(), ids=lambda case: case["name"])
+def test_broken_inventory_gets_its_one_message(case: overlay.Case, tmp_path: Path) -> None:
+    overlay.write(case, tmp_path)
+    assert [str(finding) for finding in report_of(tmp_path).findings] == [case["finding"].strip()]
+
+
+def test_example_inventory_with_its_secrets_has_no_findings(tmp_path: Path) -> None:
+    overlay.write({}, tmp_path)
+    assert report_of(tmp_path).findings == []
