@@ -15,6 +15,7 @@ FILES = sorted((ROOT / "roles/verify/files/controls").glob("*.yml"))
 CATALOGUE: dict[str, list[dict[str, Any]]] = {
     file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in FILES
 }
+ENTRIES = [entry for entries in CATALOGUE.values() for entry in entries]
 SUBJECTS = ["accounts", "audit", "firewall", "kernel", "mac", "packages", "sshd", "time"]
 
 # How many recommendations each section has: CIS Debian Linux 12 1.1.0, CIS Red Hat Enterprise Linux 9 2.0.0, and the
@@ -77,21 +78,16 @@ def test_the_governing_variable_belongs_to_the_role(subject: str) -> None:
 
 
 def test_ids_are_unique() -> None:
-    ids = [entry["id"] for entries in CATALOGUE.values() for entry in entries]
+    ids = [entry["id"] for entry in ENTRIES]
     assert sorted(ids) == sorted(set(ids))
 
 
 def test_no_two_controls_have_the_same_title() -> None:
-    titles = [entry["title"] for entries in CATALOGUE.values() for entry in entries]
+    titles = [entry["title"] for entry in ENTRIES]
     assert sorted(titles) == sorted(set(titles))
 
 
 @pytest.mark.parametrize("standard", SECTIONS)
 def test_every_clause_exists_in_its_standard(standard: str) -> None:
-    named = [
-        (entry["id"], clause)
-        for entries in CATALOGUE.values()
-        for entry in entries
-        for clause in clauses(entry, standard)
-    ]
+    named = [(entry["id"], clause) for entry in ENTRIES for clause in clauses(entry, standard)]
     assert [(control, clause) for control, clause in named if not exists(clause, SECTIONS[standard])] == []
