@@ -68,6 +68,7 @@ def parse_files(directories: Sequence[Dict[str, Any]], entries: Sequence[Dict[st
                 directory=entry.get("directory", False),
                 validate=entry.get("validate") or "",
                 secret=entry.get("no_diff", False),
+                others=entry.get("others", "keep"),
             )
         )
     seen = set()
@@ -96,7 +97,7 @@ class Configure:
 
     def __init__(self, module: Any, wishes: Sequence[files.Wish], unit_wishes: Sequence[units.Wish]) -> None:
         self._module = module
-        self._wishes = wishes
+        self._wishes = [*wishes, *_others(wishes)]
         self._unit_wishes = unit_wishes
         self._candidates: Dict[Path, Path] = {}
 
@@ -295,6 +296,24 @@ class Configure:
             )
             message += f"\nits last words:\n{journal.strip()}" if journal.strip() else ""
         raise ConfigureError(message)
+
+
+def _others(wishes: Sequence[files.Wish]) -> List[files.Wish]:
+    """What stands in directories that are to hold the wished files only."""
+    known = {wish.path for wish in wishes}
+    found = []
+    for directory in wishes:
+        if directory.others == "keep" or not directory.path.is_dir():
+            continue
+        for path in sorted(directory.path.iterdir()):
+            if path in known or path.name.endswith(SUFFIX) or (path.is_dir() and not path.is_symlink()):
+                continue
+            attributes = files.read(files.Wish(path, directory.attributes)).attributes or directory.attributes
+            if directory.others == "remove":
+                found.append(files.Wish(path, attributes, present=False))
+            else:
+                found.append(files.Wish(path, attributes, content=b""))
+    return found
 
 
 def _beside(path: Path) -> Path:

@@ -41,6 +41,7 @@ class Wish:
     directory: bool = False
     validate: str = ""
     secret: bool = False
+    others: str = "keep"  # of a directory: what happens to files that are not wished; keep, remove, empty
 
 
 @dataclass(frozen=True)

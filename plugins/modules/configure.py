@@ -90,6 +90,13 @@ options:
         description: Four octal digits, in quotes.
         type: str
         default: "0755"
+      others:
+        description:
+          - What happens to files in it that are not among O(files).
+          - C(empty) is for directories whose files come back with an update of their package unless they are there.
+        type: str
+        choices: [keep, remove, empty]
+        default: keep
   units:
     description: The units that read the files, in the order in which they are started.
     type: list
@@ -208,7 +215,11 @@ SPEC = {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "options": {**ATTRIBUTES, "mode": {"type": "str", "default": "0755"}},
+        "options": {
+            **ATTRIBUTES,
+            "mode": {"type": "str", "default": "0755"},
+            "others": {"type": "str", "choices": ["keep", "remove", "empty"], "default": "keep"},
+        },
     },
     "units": {
         "type": "list",

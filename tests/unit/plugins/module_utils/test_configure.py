@@ -280,6 +280,24 @@ def test_a_dangling_link_can_be_removed(host, tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_directory_that_holds_the_wished_files_only(host, tmp_path):
+    directory = tmp_path / "sources"
+    (directory / "below").mkdir(parents=True)
+    mine, other = directory / "site.sources", directory / "other.sources"
+    other.write_text("other")
+    wish = {**file(directory), "mode": "0755", "others": "empty"}
+    del wish["content"]
+    directory.chmod(0o755)
+    assert run(host, [file(mine)], directories=[wish]).files == [str(mine), str(other)]
+    assert other.read_text() == ""
+    assert not run(host, [file(mine)], directories=[wish]).changed
+
+    wish["others"] = "remove"
+    assert run(host, [file(mine)], directories=[wish]).files == [str(other)]
+    assert names(directory) == ["below", "site.sources"]
+    assert not run(host, [file(mine)], directories=[wish]).changed
+
+
 def test_wishes_that_cannot_be_meant(tmp_path):
     for entries, said in (
         ([file("relative")], "not an absolute path"),
