@@ -12,7 +12,7 @@ DOCUMENTATION = r"""
 name: control_results
 short_description: Collect the results of checked controls from all hosts
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Returns by host what M(onprem.dify.control_checks) registered.
   - Hosts that have no result, because they could not be reached, are left out.

@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 name: controls
 short_description: Load the catalogue of controls for the current host
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Loads the catalogue that comes with the collection and fills in the variables that its checks name.
   - Joins the waivers of the site to the controls.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: control_checks
 short_description: Check security controls on a running host
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Checks all controls of the catalogue on one host. Returns for each what is expected, what was found and the result.
   - Reads each source once, whatever the number of controls, and changes nothing.

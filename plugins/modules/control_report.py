@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: control_report
 short_description: Write the evidence of checked controls
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Writes one JSON file for each checked host, and a summary of the site as JSON and as a Markdown page.
   - Runs once, on the controller.
