@@ -264,6 +264,8 @@ def _login(check: Check, sources: Sources) -> Any:
     if seen is None:
         return "the login shell did not answer", False
     good = _login_value(check, seen.value) and ("readonly" not in check or seen.readonly == check["readonly"])
+    if check["variable"] == "umask":
+        return seen.value, good
     return f"{seen.value or 'not set'}, {'read-only' if seen.readonly else 'changeable'}", good
 
 

@@ -188,8 +188,8 @@ class Sources:
         return self._once("modprobe", lambda: parse_modprobe(self.output(["modprobe", "--showconfig"])))
 
     def loaded_modules(self) -> FrozenSet[str]:
-        """Return the kernel modules that are loaded."""
-        lines = self.required_text("/proc/modules").splitlines()
+        """Return the kernel modules that are loaded; a kernel that knows no modules has no such list."""
+        lines = (self.text("/proc/modules") or "").splitlines()
         return frozenset(line.split()[0] for line in lines if line.strip())
 
     def audit_rules(self) -> List[str]:
