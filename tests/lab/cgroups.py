@@ -2,14 +2,17 @@
 
 Each member of a lab (a node, the package cache, an image build) has one cgroup. Where PID 1 is not systemd the lab makes
 it, in every hierarchy, or all nodes of one caller would share their payload's service cgroups. Where PID 1 is systemd,
-the member is a transient unit with a delegated cgroup, as systemd asks for.
+the member is a transient scope with a delegated cgroup, as systemd asks for.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import LabError
@@ -17,22 +20,22 @@ from .system import run, wait_until
 
 # Joins the cgroups, then becomes the program: nothing of it ever runs outside.
 JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@"'
-MEMORY_FILES = {"memory": ("memory.limit_in_bytes", "total_rss"), "unified": ("memory.max", "anon")}
-CGROUP_V1_DEVICES = ("c *:* m", "b *:* m", "c 1:3 rwm", "c 1:5 rwm", "c 1:7 rwm", "c 1:8 rwm", "c 1:9 rwm",
-                     "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm")
+
+
+def parse_hierarchies(mountinfo: str) -> dict[str, Path]:
+    """Mounted cgroup hierarchies by controller; that of version 2 is called `unified`."""
+    found: dict[str, Path] = {}
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        kind, _, options = after.split(" ", 2)
+        if kind in ("cgroup", "cgroup2"):
+            name = "unified" if kind == "cgroup2" else options.split(",")[-1].strip()
+            found.setdefault(name, Path(before.split()[4]))
+    return found
 
 
 def hierarchies() -> dict[str, Path]:
-    """Mounted cgroup hierarchies by controller; the version 2 one is called `unified`."""
-    found: dict[str, Path] = {}
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        before, _, after = line.partition(" - ")
-        kind, _, options = after.split(" ", 2)
-        point = Path(before.split()[4])
-        if kind == "cgroup2":
-            found.setdefault("unified", point)
-        elif kind == "cgroup":
-            found.setdefault(options.split(",")[-1].strip(), point)
+    found = parse_hierarchies(Path("/proc/self/mountinfo").read_text())
     if "unified" not in found:
         raise LabError("no cgroup version 2 hierarchy is mounted: mount one at /sys/fs/cgroup/unified")
     return found
@@ -56,24 +59,40 @@ class Members:
         """Members that have a cgroup, running or not."""
         raise NotImplementedError
 
-    def command(self, member: str, argv: list[str], environment: Mapping[str, str], log: Path) -> list[str]:
+    def command(self, member: str, argv: list[str], *_: object) -> list[str]:
+        """The command that runs a program as a member, in the foreground; a fresh cgroup is ready for it."""
         raise NotImplementedError
 
     def remove(self, member: str) -> None:
         raise NotImplementedError
 
-    def start(self, member: str, argv: list[str], environment: Mapping[str, str], log: Path) -> None:
-        """Start a program as a member, detached from the caller."""
+    def remove_site(self) -> None:
+        raise NotImplementedError
+
+    def start(
+        self, member: str, argv: list[str], environment: Mapping[str, str], log: Path, keep: Sequence[int] = ()
+    ) -> None:
+        """Start a program as a member, detached from the caller; it inherits the file descriptors to keep."""
         with log.open("ab") as output:
             subprocess.Popen(
-                self.command(member, argv, environment, log),
+                self.command(member, argv),
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                pass_fds=keep,
                 cwd="/",
             )
+
+    def run(self, member: str, argv: list[str], log: Path) -> int:
+        """Run a program as a member to its end; nothing of it stays."""
+        with log.open("ab") as output:
+            command = self.command(member, argv)
+            code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False).returncode
+        self.kill(member)
+        self.remove(member)
+        return code
 
     def unified(self, member: str) -> Path:
         return next(folder for folder in self.folders(member) if self.hierarchies["unified"] in folder.parents)
@@ -85,21 +104,18 @@ class Members:
         return _read(self.unified(member) / "cgroup.freeze").strip() == "1"
 
     def freeze(self, member: str, frozen: bool) -> None:
-        (self.unified(member) / "cgroup.freeze").write_text("1" if frozen else "0")
+        (self.unified(member) / "cgroup.freeze").write_text(str(int(frozen)))
         state = f"frozen {int(frozen)}"
         wait_until(lambda: state in _read(self.unified(member) / "cgroup.events"), 5, f"{member}: {state}")
 
     def processes(self, member: str) -> list[int]:
-        """Process ids, the oldest first: the supervisor, then PID 1 of the node."""
-        found = [int(pid) for file in self.unified(member).rglob("cgroup.procs") for pid in _read(file).split()]
-        return sorted(found)
+        return [int(pid) for file in self.unified(member).rglob("cgroup.procs") for pid in _read(file).split()]
 
-    def kill(self, member: str) -> None:
-        """End all processes of a member at once, as if the power were cut."""
-        if not self.running(member):
-            return
-        (self.unified(member) / "cgroup.kill").write_text("1")
-        wait_until(lambda: not self.running(member), 20, f"{member}: end of its processes", pause=0.01)
+    def seconds_up(self, member: str) -> float:
+        """Age of the oldest process."""
+        ticks = [_read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()[19:20] for pid in self.processes(member)]
+        starts = [int(tick[0]) / os.sysconf("SC_CLK_TCK") for tick in ticks if tick]
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - min(starts) if starts else 0.0
 
     def memory(self, member: str) -> int:
         """Bytes of memory the processes hold, without page cache and disk."""
@@ -110,6 +126,21 @@ class Members:
                     return int(value)
         return 0
 
+    def kill(self, member: str) -> None:
+        """End all processes of a member at once, as if the power were cut."""
+        if self.running(member):
+            (self.unified(member) / "cgroup.kill").write_text("1")
+            wait_until(lambda: not self.running(member), 20, f"{member}: end of its processes", pause=0.01)
+
+    def terminate(self, member: str) -> None:
+        """Ask the processes of a member to end, then make them."""
+        for pid in self.processes(member):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        with suppress(LabError):
+            wait_until(lambda: not self.running(member), 3, member)
+        self.kill(member)
+
 
 class PlainMembers(Members):
     """Cgroups made by the lab, for a host whose PID 1 is not systemd."""
@@ -118,14 +149,10 @@ class PlainMembers(Members):
         return [point / "onprem-lab" / self.site / member for point in self.hierarchies.values()]
 
     def names(self) -> list[str]:
-        found = set()
-        for point in self.hierarchies.values():
-            site = point / "onprem-lab" / self.site
-            if site.is_dir():
-                found |= {entry.name for entry in site.iterdir() if entry.is_dir()}
-        return sorted(found)
+        sites = [point / "onprem-lab" / self.site for point in self.hierarchies.values()]
+        return sorted({entry.name for site in sites if site.is_dir() for entry in site.iterdir() if entry.is_dir()})
 
-    def command(self, member: str, argv: list[str], environment: Mapping[str, str], log: Path) -> list[str]:
+    def command(self, member: str, argv: list[str], *_: object) -> list[str]:
         self.remove(member)
         for folder in self.folders(member):
             folder.mkdir(parents=True, exist_ok=True)
@@ -137,8 +164,7 @@ class PlainMembers(Members):
         # A version 1 cpuset starts empty and takes no process until it has processors and memory.
         if "cpuset" not in self.hierarchies:
             return
-        point = self.hierarchies["cpuset"]
-        folder = point
+        folder = self.hierarchies["cpuset"]
         for part in ("onprem-lab", self.site, member):
             parent, folder = folder, folder / part
             for name in ("cpuset.cpus", "cpuset.mems"):
@@ -146,52 +172,53 @@ class PlainMembers(Members):
 
     def remove(self, member: str) -> None:
         for folder in self.folders(member):
-            if folder.is_dir():
-                for child in sorted(folder.rglob("*/"), reverse=True):
-                    child.rmdir()
-                folder.rmdir()
+            _remove_tree(folder)
 
     def remove_site(self) -> None:
         for point in self.hierarchies.values():
-            for folder in (point / "onprem-lab" / self.site, point / "onprem-lab"):
-                if folder.is_dir() and not any(entry.is_dir() for entry in folder.iterdir()):
-                    folder.rmdir()
+            _remove_tree(point / "onprem-lab" / self.site)
+            # Other labs may be in here, then it stays.
+            with suppress(OSError):
+                (point / "onprem-lab").rmdir()
 
 
 class SystemdMembers(Members):
-    """Transient units with a delegated cgroup, for a host whose PID 1 is systemd."""
+    """Transient scopes with a delegated cgroup, for a host whose PID 1 is systemd."""
 
     SLICE = "onpremlab.slice"
 
     def unit(self, member: str) -> str:
-        return f"onprem-lab:{self.site}:{member}.service"
+        return f"onprem-lab:{self.site}:{member}.scope"
 
     def folders(self, member: str) -> list[Path]:
         return [self.hierarchies["unified"] / self.SLICE / self.unit(member)]
 
     def names(self) -> list[str]:
-        pattern = self.unit("*")
-        lines = run("systemctl", "list-units", "--all", "--plain", "--no-legend", pattern).splitlines()
-        return [line.split()[0].split(":")[2].removesuffix(".service") for line in lines]
+        lines = run("systemctl", "list-units", "--all", "--plain", "--no-legend", self.unit("*")).splitlines()
+        return [line.split()[0].split(":")[2].removesuffix(".scope") for line in lines]
 
-    def command(self, member: str, argv: list[str], environment: Mapping[str, str], log: Path) -> list[str]:
+    def command(self, member: str, argv: list[str], *_: object) -> list[str]:
         self.remove(member)
-        settings = [f"--setenv={name}={value}" for name, value in environment.items()]
-        properties = ["Delegate=yes", "KillMode=mixed", f"StandardOutput=append:{log}", f"StandardError=append:{log}"]
-        return [
-            "systemd-run", "--quiet", "--collect", f"--unit={self.unit(member)}", f"--slice={self.SLICE}",
-            *settings, *(f"--property={word}" for word in properties), *argv,
-        ]
+        unit = [f"--unit={self.unit(member)}", f"--slice={self.SLICE}", "--property=Delegate=yes"]
+        return ["systemd-run", "--scope", "--quiet", "--collect", *unit, *argv]
 
     def remove(self, member: str) -> None:
-        subprocess.run(["systemctl", "stop", self.unit(member)], capture_output=True, check=False)
+        # A scope goes by itself when its last process has gone; the next one of that name must not come too early.
+        wait_until(lambda: not self.unified(member).exists(), 10, f"{member}: end of its scope")
 
     def remove_site(self) -> None:
         """systemd removes an empty slice by itself."""
 
 
-def members_of(site: str) -> PlainMembers | SystemdMembers:
+def members_of(site: str) -> Members:
     return SystemdMembers(site) if host_runs_systemd() else PlainMembers(site)
+
+
+def _remove_tree(folder: Path) -> None:
+    if folder.is_dir():
+        for child in sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True):
+            child.rmdir()
+        folder.rmdir()
 
 
 def _read(file: Path) -> str:

@@ -1,10 +1,15 @@
-"""The root of all nodes: built once, kept in the cache under a hash of what it is made of, never written again."""
+"""The root of all nodes: built once, kept in the cache under a hash of what it is made of, never written again.
+
+Nodes run in a user namespace, so that root in a node is nobody on the host. The files of the image belong to that range of
+users already; shifting them costs a third of a second once, instead of at each boot.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import subprocess
+import os
+import stat
 import time
 import urllib.error
 import urllib.request
@@ -18,6 +23,8 @@ from .topology import Lab
 
 OPERATOR = "operator"
 BUILD = "_image"
+# User and group 0 of all nodes on the host; a multiple of 65536 in the range systemd keeps for containers.
+FIRST_ID = 16960 << 16
 # What a fresh Debian server has, and what systemd needs to run as PID 1. What roles must install stays out.
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "python3", "python3-apt", "sudo", "iproute2",
@@ -39,6 +46,22 @@ ExecStart=/usr/sbin/ip -force -batch /etc/onprem-lab/network
 [Install]
 WantedBy=sysinit.target
 """
+# The host's tmpfs there cannot be remounted from a user namespace, a node's own can.
+SHM_UNIT = """\
+[Unit]
+Description=Shared memory of this lab node
+DefaultDependencies=no
+Before=local-fs-pre.target
+Wants=local-fs-pre.target
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/bin/mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm
+
+[Install]
+WantedBy=sysinit.target
+"""
 # A mirror frozen at a date serves release files whose validity is over.
 APT_SHIM = 'Acquire::Check-Valid-Until "false";\nAcquire::Languages "none";\n'
 SUDOERS = f"{OPERATOR} ALL=(ALL:ALL) NOPASSWD: ALL\n"
@@ -48,6 +71,7 @@ FILES = {
     f"etc/sudoers.d/{OPERATOR}": SUDOERS,
     "etc/resolv.conf": "",
 }
+NODE_FILES = {**FILES, "etc/systemd/system/onprem-lab-shm.service": SHM_UNIT}
 SETUP = f"""\
 #!/bin/sh
 set -e
@@ -57,12 +81,16 @@ rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/apt/sources.list "$1"/etc/apt/sources.lis
 : > "$1/etc/machine-id"
 systemctl --root="$1" --quiet enable onprem-lab-network.service
 systemctl --root="$1" --quiet disable apt-daily.timer apt-daily-upgrade.timer
+"""
+NODE_SETUP = f"""\
+{SETUP}
+systemctl --root="$1" --quiet enable onprem-lab-shm.service
 systemctl --root="$1" --quiet mask console-getty.service
 """
 
 
 def key(suite: str, mirror: Mirror) -> str:
-    recipe = json.dumps([suite, mirror.archive, mirror.security, PACKAGES, FILES, SETUP])
+    recipe = json.dumps([suite, mirror.archive, mirror.security, PACKAGES, NODE_FILES, NODE_SETUP, FIRST_ID])
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
@@ -91,30 +119,50 @@ def ensure(lab: Lab, members: Members) -> tuple[Path, float]:
 def _build(lab: Lab, members: Members, target: Path) -> None:
     files = target.with_name(f"{target.name}-files")
     remove_tree(files)
-    for name, content in FILES.items():
+    for name, content in NODE_FILES.items():
         file = files / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(content)
     setup = lab.state / "image-setup"
-    setup.write_text(SETUP)
+    setup.write_text(NODE_SETUP)
     setup.chmod(0o755)
-    sources = [line for line in of_this_machine().entries(lab.suite) if served(line)]
-    argv = [
-        "mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", f"--include={','.join(PACKAGES)}",
-        "--dpkgopt=force-unsafe-io", '--aptopt=Acquire::Check-Valid-Until "false"',
-        f"--customize-hook=cp -rT {files} \"$1\"", f"--customize-hook={setup}",
-        lab.suite, str(target), *sources,
-    ]
     log = lab.state / "image.log"
     log.unlink(missing_ok=True)
-    with log.open("wb") as output:
-        command = members.command(BUILD, argv, {}, log)
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False).returncode
-    members.kill(BUILD)
-    members.remove(BUILD)
+    options = [
+        "--mode=root",
+        "--variant=minbase",
+        "--format=directory",
+        f"--include={','.join(PACKAGES)}",
+        "--dpkgopt=force-unsafe-io",
+        '--aptopt=Acquire::Check-Valid-Until "false"',
+        f'--customize-hook=cp -rT {files} "$1"',
+        f"--customize-hook={setup}",
+    ]
+    sources = [line for line in of_this_machine().entries(lab.suite) if served(line)]
+    if not sources:
+        raise LabError(f"{lab.suite}: the machine's Debian mirror does not serve it")
+    code = members.run(BUILD, ["mmdebstrap", *options, lab.suite, str(target), *sources], log)
     remove_tree(files)
     if code != 0:
         raise LabError(f"the base image could not be built: see {log}")
+    _shift_owners(target)
+
+
+def _shift_owners(top: Path) -> None:
+    """Give the files to the users of the nodes' user namespace."""
+    _shift_owner(top)
+    for folder, folders, files in os.walk(top):
+        for name in folders + files:
+            _shift_owner(Path(folder, name))
+
+
+def _shift_owner(path: Path) -> None:
+    found = path.lstat()
+    if found.st_uid >= FIRST_ID:
+        return
+    os.chown(path, FIRST_ID + found.st_uid, FIRST_ID + found.st_gid, follow_symlinks=False)
+    if not stat.S_ISLNK(found.st_mode):
+        path.chmod(stat.S_IMODE(found.st_mode))  # chown clears the bits of setuid and setgid
 
 
 def served(entry: str) -> bool:

@@ -1,4 +1,7 @@
-"""A node: a systemd-nspawn machine whose disk is an overlay over the image, the upper side on a small tmpfs of its own."""
+"""A node: a systemd-nspawn machine whose disk is an overlay over the image, the upper side on a small tmpfs of its own.
+
+Root in a node owns its network, its mounts and its cgroups, and nothing of the host: all of it is in a user namespace.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,16 @@ from pathlib import Path
 
 from . import network
 from .cgroups import Members
-from .image import OPERATOR
+from .image import FIRST_ID, OPERATOR
 from .system import mounts_below, run, unmount_below, wait_until
 from .topology import Host, Lab
 
 OPERATOR_ID, OPERATOR_GROUP = 1000, 37  # Debian has a group of that name
+HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 NSPAWN_STATE = Path("/run/systemd/nspawn")
+NETWORK_DEVICES = Path("/sys/class/net")
+# /tmp stays on the disk, as on a fresh server; what mounts a tmpfs there then owns it.
+ENVIRONMENT = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_TMPFS_TMP": "0"}
 
 
 def folder(lab: Lab, host: Host) -> Path:
@@ -35,18 +42,27 @@ def machine(lab: Lab, host: Host) -> str:
 
 def prepare(lab: Lab, host: Host, image: Path) -> None:
     """Give the node its disk, unless it has one already."""
-    if root(lab, host) in mounts_below(root(lab, host)):
+    done = folder(lab, host) / "host_key.pub"  # written last
+    if done.exists() and root(lab, host) in mounts_below(root(lab, host)):
         return
+    done.unlink(missing_ok=True)
     unmount_below(folder(lab, host))
     for path in (disk(lab, host), root(lab, host)):
         path.mkdir(parents=True, exist_ok=True)
     name = f"onprem-lab-{lab.name}"
     run("mount", "-t", "tmpfs", "-o", f"size={host.disk},mode=0755", name, disk(lab, host))
-    for part in ("upper", "work"):
-        (disk(lab, host) / part).mkdir()
-    layers = f"lowerdir={image},upperdir={disk(lab, host)}/upper,workdir={disk(lab, host)}/work"
-    run("mount", "-t", "overlay", "-o", layers, name, root(lab, host))
+    upper, work = disk(lab, host) / "upper", disk(lab, host) / "work"
+    for part in (upper, work):
+        part.mkdir()
+    give(upper)
+    run("mount", "-t", "overlay", "-o", f"lowerdir={image},upperdir={upper},workdir={work}", name, root(lab, host))
     _personalise(lab, host)
+    done.write_text((root(lab, host) / f"{HOST_KEY}.pub").read_text())
+
+
+def give(path: Path, user: int = 0, group: int = 0) -> None:
+    """Make a user of the node the owner."""
+    os.chown(path, FIRST_ID + user, FIRST_ID + group)
 
 
 def _personalise(lab: Lab, host: Host) -> None:
@@ -63,50 +79,65 @@ def _personalise(lab: Lab, host: Host) -> None:
         "etc/machine-id": f"{uuid.uuid4().hex}\n",
         "etc/onprem-lab/network": batch,
     }
+    (top / "etc/onprem-lab").mkdir()
+    give(top / "etc/onprem-lab")
     for name, content in files.items():
-        (top / name).parent.mkdir(exist_ok=True)
         (top / name).write_text(content)
-    key = top / "etc/ssh/ssh_host_ed25519_key"
-    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", host.name, "-f", key)
-    (folder(lab, host) / "host_key.pub").write_text(key.with_suffix(".pub").read_text())
+        give(top / name)
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", host.name, "-f", top / HOST_KEY)
+    for name in (HOST_KEY, f"{HOST_KEY}.pub"):
+        give(top / name)
     keys = top / "home" / OPERATOR / ".ssh"
     keys.mkdir(mode=0o700)
     (keys / "authorized_keys").write_text(lab.key.with_suffix(".pub").read_text())
     for path in (keys, keys / "authorized_keys"):
-        os.chown(path, OPERATOR_ID, OPERATOR_GROUP)
+        give(path, OPERATOR_ID, OPERATOR_GROUP)
 
 
 def boot(lab: Lab, host: Host, members: Members) -> None:
     """Power the node on, with its disk as it is."""
-    if members.running(host.name):
-        return
     port = network.port_of(host.address)
-    argv = [
-        "systemd-nspawn", "--quiet", "--boot", "--keep-unit", "--register=no", f"--machine={machine(lab, host)}",
-        f"--hostname={host.name}", f"--directory={root(lab, host)}", f"--network-veth-extra={port}:eth0",
-        "--resolv-conf=off", "--link-journal=no", "--timezone=off", "--console=pipe",
-    ]
     log = folder(lab, host) / "console.log"
-    members.start(host.name, argv, {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}, log)
-    cable = Path("/sys/class/net") / port
-    wait_until(cable.exists, 10, f"{host.name}: start of systemd-nspawn (see {log})", pause=0.02)
+    if not members.running(host.name):
+        members.start(host.name, command(lab, host), ENVIRONMENT, log)
+    wait_until((NETWORK_DEVICES / port).exists, 10, f"{host.name}: start of systemd-nspawn (see {log})", pause=0.02)
     network.plug(lab, port)
+
+
+def command(lab: Lab, host: Host) -> list[str]:
+    return [
+        "systemd-nspawn",
+        "--quiet",
+        "--boot",
+        "--keep-unit",
+        "--register=no",
+        f"--machine={machine(lab, host)}",
+        f"--hostname={host.name}",
+        f"--directory={root(lab, host)}",
+        f"--private-users={FIRST_ID}:65536",
+        "--private-users-ownership=off",
+        f"--network-veth-extra={network.port_of(host.address)}:eth0",
+        "--resolv-conf=off",
+        "--link-journal=no",
+        "--timezone=off",
+        "--console=pipe",
+    ]
 
 
 def power_off(lab: Lab, host: Host, members: Members) -> None:
     """Cut the power: no shutdown, no last words. The disk stays."""
     members.kill(host.name)
     members.remove(host.name)
-    cable = network.port_of(host.address)
-    wait_until(lambda: not (Path("/sys/class/net") / cable).exists(), 10, f"{host.name}: end of its network")
-    forget(machine(lab, host))
+    cable = NETWORK_DEVICES / network.port_of(host.address)
+    wait_until(lambda: not cable.exists(), 10, f"{host.name}: end of its network")
+    forget(machine(lab, host), root(lab, host))
 
 
-def forget(name: str) -> None:
+def forget(name: str, top: Path) -> None:
     """Remove what systemd-nspawn notes about a machine outside of it."""
+    where = top.stat()
+    (NSPAWN_STATE / "locks" / f"inode-{where.st_dev}:{where.st_ino}").unlink(missing_ok=True)
+    (top.parent / f".#{top.name}.lck").unlink(missing_ok=True)
     for path in NSPAWN_STATE.glob(f"*/{name}"):
-        subprocess.run(["umount", "--quiet", "--lazy", path], check=False)
-        if path.is_dir():
-            path.rmdir()
-        else:
-            path.unlink()
+        subprocess.run(["umount", "--quiet", "--lazy", path], stderr=subprocess.DEVNULL, check=False)
+        path.rmdir() if path.is_dir() else path.unlink()

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 from .cgroups import Members
+from .errors import LabError
 from .network import CACHE_PORT
 from .sources import Mirror, of_this_machine
 from .system import wait_until
@@ -17,11 +18,11 @@ MEMBER = "_packages"
 PROGRAM = "/usr/sbin/apt-cacher-ng"
 
 
-def configuration(lab: Lab, mirror: Mirror, cache: Path) -> str:
+def configuration(lab: Lab, mirror: Mirror, cache: Path, log: Path) -> str:
     """Serve the machine's mirror under stable paths, and nothing else: a node must find no way out here."""
     lines = [
         f"CacheDir: {cache}",
-        f"LogDir: {lab.state}/packages-log",
+        f"LogDir: {log}",
         f"Port: {CACHE_PORT}",
         f"BindAddress: {lab.bridge_address}",
         "ForeGround: 1",
@@ -39,39 +40,42 @@ def configuration(lab: Lab, mirror: Mirror, cache: Path) -> str:
 def up(lab: Lab, members: Members) -> None:
     if members.running(MEMBER):
         return
-    folder = lab.state / "packages-conf"
-    for needed in (folder, lab.state / "packages-log"):
-        needed.mkdir(parents=True, exist_ok=True)
-    (folder / "acng.conf").write_text(configuration(lab, of_this_machine(), _cache(lab)))
-    lock = str(_cache(lab)) 
-    members.start(MEMBER, ["flock", "--nonblock", lock, PROGRAM, "-c", str(folder)], {}, lab.state / "packages.log")
-    wait_until(lambda: _answers(lab), 10, "package cache")
+    cache, handle = _claim_cache(lab)
+    folder = lab.state / "packages"
+    (folder / "log").mkdir(parents=True, exist_ok=True)
+    (folder / "acng.conf").write_text(configuration(lab, of_this_machine(), cache, folder / "log"))
+    try:
+        members.start(MEMBER, [PROGRAM, "-c", str(folder)], {}, lab.state / "packages.log", keep=[handle])
+    finally:
+        os.close(handle)
+    wait_until(lambda: answers(lab), 10, f"package cache (see {lab.state}/packages.log)")
 
 
 def down(members: Members) -> None:
-    members.kill(MEMBER)
-    members.remove(MEMBER)
+    members.terminate(MEMBER)
 
 
-def _cache(lab: Lab) -> Path:
-    """The shared cache, or a throw-away one while another lab uses it (apt-cacher-ng cannot share)."""
-    shared = lab.cache / "packages"
-    shared.mkdir(parents=True, exist_ok=True)
-    handle = os.open(shared, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return shared
-    except BlockingIOError:
-        own = lab.state / "packages-cache"
-        own.mkdir(parents=True, exist_ok=True)
-        return own
-    finally:
-        os.close(handle)
-
-
-def _answers(lab: Lab) -> bool:
+def answers(lab: Lab) -> bool:
     try:
         socket.create_connection((lab.bridge_address, CACHE_PORT), timeout=1).close()
     except OSError:
         return False
     return True
+
+
+def _claim_cache(lab: Lab) -> tuple[Path, int]:
+    """The shared cache, or a throw-away one while another lab has it: apt-cacher-ng does not share.
+
+    The lock is on the open folder; it lives as long as the process that inherits it.
+    """
+    own = lab.state / "packages" / "cache"
+    for folder in (lab.cache / "packages", own):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+        else:
+            return folder, handle
+    raise LabError(f"{own}: in use by another package cache")

@@ -11,7 +11,8 @@ from .topology import Host, Lab
 
 
 def make_key(lab: Lab) -> None:
-    if not lab.key.exists():
+    if not lab.key.with_suffix(".pub").exists():
+        lab.key.unlink(missing_ok=True)
         run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", f"onprem-lab-{lab.name}", "-f", lab.key)
 
 

@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any
 
 from .errors import LabError
 
+ROOT = Path(__file__).resolve().parents[2]
 NODE = "node"
 VM = "vm"
 DEFAULT_SUITE = "bookworm"
@@ -37,6 +39,7 @@ class Host:
 
     @property
     def memory(self) -> str:
+        """Memory of a VM; nodes share that of the host."""
         return str(self.vars.get("lab_memory", "2G"))
 
     @property
@@ -87,15 +90,24 @@ def cache_root() -> Path:
     return Path(os.environ.get("LAB_CACHE") or Path.home() / ".cache" / "onprem-dify")
 
 
+def bridge_name(site: str) -> str:
+    return f"ol-{site}"
+
+
+def remains(site: str, cache: Path) -> Lab:
+    """A lab of which only the name is known: enough to take it away."""
+    return Lab(site, "", bridge_name(site), "", 0, cache / "run" / site, cache, "")
+
+
 def read(inventory: str, suite: str | None = None) -> Lab:
     """Read the lab that an inventory describes."""
     if not Path(inventory).exists():
         raise LabError(f"{inventory}: no such inventory")
-    command = ["ansible-inventory", "-i", inventory, "--list"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise LabError("ansible-inventory is not on PATH: activate the virtual environment (make setup)") from error
+    program = shutil.which("ansible-inventory") or shutil.which("ansible-inventory", path=str(ROOT / ".venv/bin"))
+    if program is None:
+        raise LabError("ansible-inventory is neither on PATH nor in .venv: run `make setup`")
+    command = [program, "-i", inventory, "--list"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
     if answer.returncode != 0:
         raise LabError(f"{inventory}: {' '.join(answer.stderr.split())[:300]}")
     return parse(json.loads(answer.stdout), suite or os.environ.get("LAB_SUITE") or DEFAULT_SUITE, cache_root())
@@ -117,7 +129,7 @@ def parse(listing: Mapping[str, Any], suite: str, cache: Path) -> Lab:
     return Lab(
         name=site,
         network=str(network),
-        bridge=f"ol-{site}",
+        bridge=bridge_name(site),
         bridge_address=bridge_address,
         prefix_length=network.prefixlen,
         state=cache / "run" / site,

@@ -1,0 +1,94 @@
+"""What the lab needs of the machine, said in one line where it is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from .cgroups import host_runs_systemd
+from .errors import LabError
+from .topology import VM, Host
+
+# Program: Debian package.
+FOR_NODES = {
+    "apt-cacher-ng": "apt-cacher-ng",
+    "ip": "iproute2",
+    "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
+    "ssh": "openssh-client",
+    "systemd-nspawn": "systemd-container",
+}
+FOR_VMS = {"qemu-img": "qemu-utils", "qemu-system-x86_64": "qemu-system-x86"}
+SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+
+
+def missing_packages(programs: Mapping[str, str]) -> list[str]:
+    return sorted({package for program, package in programs.items() if not shutil.which(program, path=SEARCH)})
+
+
+def missing_features(filesystems: str, cgroup2_mounted: bool, user_namespaces: int) -> list[str]:
+    """What the kernel would have to offer; the arguments are what it says of itself."""
+    missing = []
+    if "overlay" not in filesystems.split():
+        missing.append("overlayfs (modprobe overlay)")
+    if not cgroup2_mounted:
+        missing.append("a mounted cgroup version 2 hierarchy (mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified)")
+    if user_namespaces == 0:
+        missing.append("user namespaces (sysctl user.max_user_namespaces)")
+    return missing
+
+
+def check(hosts: Iterable[Host]) -> None:
+    """Refuse to start where something is missing."""
+    programs = dict(FOR_NODES)
+    if any(host.kind == VM for host in hosts):
+        programs |= FOR_VMS
+    packages = missing_packages(programs)
+    if packages:
+        raise LabError(f"missing: {', '.join(packages)}; run `tests/lab/lab requirements --install`")
+    features = _missing_here()
+    if features:
+        raise LabError(f"the kernel of this machine lacks {', '.join(features)}")
+
+
+def report() -> list[str]:
+    return missing_packages(FOR_NODES | FOR_VMS) + _missing_here()
+
+
+def install() -> list[str]:
+    """Install what is missing with apt-get; return the packages."""
+    packages = missing_packages(FOR_NODES | FOR_VMS)
+    if not packages:
+        return []
+    if not shutil.which("apt-get"):
+        raise LabError(f"missing: {', '.join(packages)}; this machine has no apt-get, install them by hand")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
+        done = subprocess.run(["apt-get", "-q", *arguments], env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise LabError(f"apt-get {arguments[0]}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+    if "apt-cacher-ng" in packages:
+        _stop_system_cache()
+    return packages
+
+
+def _stop_system_cache() -> None:
+    """The package just installed starts a service; the lab runs its own instance, and nobody asked for another."""
+    if host_runs_systemd():
+        command = ["systemctl", "disable", "--quiet", "--now", "apt-cacher-ng.service"]
+    else:
+        command = ["service", "apt-cacher-ng", "stop"]
+    subprocess.run(command, capture_output=True, check=False)
+
+
+def _missing_here() -> list[str]:
+    mounts = Path("/proc/self/mounts").read_text().splitlines()
+    limit = Path("/proc/sys/user/max_user_namespaces")
+    return missing_features(
+        Path("/proc/filesystems").read_text(),
+        any(line.split()[2] == "cgroup2" for line in mounts),
+        int(limit.read_text()) if limit.exists() else 0,
+    )
