@@ -36,7 +36,7 @@ options:
 EXAMPLES = r"""
 - name: Work out the site
   ansible.builtin.set_fact:
-    site: "{{ hostvars | onprem.dify.site(groups, __site_settings) }}"
+    site_facts: "{{ hostvars | onprem.dify.site(groups, __site_settings) }}"
   run_once: true
 """
 
