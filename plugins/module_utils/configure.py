@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -100,6 +101,7 @@ class Configure:
         self._wishes = [*wishes, *_others(wishes)]
         self._unit_wishes = unit_wishes
         self._candidates: Dict[Path, Path] = {}
+        self._scratch_directory: Optional[Path] = None
 
     def run(self) -> Outcome:
         plans = [files.plan(wish, files.read(wish)) for wish in self._wishes]
@@ -112,6 +114,8 @@ class Configure:
         finally:
             for candidate in self._candidates.values():
                 candidate.unlink(missing_ok=True)
+            if self._scratch_directory:
+                self._scratch_directory.rmdir()
         diff = [part for change in changes for part in change.diff()]
         steps = self._bring_units_along(changes, diff)
         if not self._module.check_mode:
@@ -170,7 +174,7 @@ class Configure:
     def _write_candidate(self, wish: files.Wish) -> None:
         # Beside its place: a confined validator may read there and not in a temporary directory.
         beside = _beside(wish.path)
-        candidate = beside if beside.parent.is_dir() else Path(self._module.tmpdir, beside.name)
+        candidate = beside if beside.parent.is_dir() else self._scratch() / f"{len(self._candidates)}-{wish.path.name}"
         candidate.unlink(missing_ok=True)
         self._candidates[wish.path] = candidate
         try:
@@ -183,6 +187,12 @@ class Configure:
             raise ConfigureError(f"{wish.path} cannot be written: {error.strerror}") from error
         if not self._module.check_mode:
             _set_attributes(candidate, wish.attributes)
+
+    def _scratch(self) -> Path:
+        """For files whose directory is still to be made."""
+        if self._scratch_directory is None:
+            self._scratch_directory = Path(tempfile.mkdtemp(prefix="onprem-dify-"))
+        return self._scratch_directory
 
     def _validate(self, wish: files.Wish, program: Optional[str]) -> str:
         words = shlex.split(wish.validate)
@@ -301,24 +311,32 @@ class Configure:
 def _others(wishes: Sequence[files.Wish]) -> List[files.Wish]:
     """What stands in directories that are to hold the wished files only."""
     known = {wish.path for wish in wishes}
-    found = []
+    found: Dict[Path, files.Wish] = {}
     for directory in wishes:
         if directory.others == "keep" or not directory.path.is_dir():
             continue
-        for path in sorted(directory.path.iterdir()):
-            if path in known or path.name.endswith(SUFFIX) or (path.is_dir() and not path.is_symlink()):
+        for entry in sorted(directory.path.iterdir()):
+            path = _in_place(entry)
+            if path in known or path in found or (entry.is_dir() and not entry.is_symlink()):
                 continue
-            attributes = files.read(files.Wish(path, directory.attributes)).attributes or directory.attributes
-            if directory.others == "remove":
-                found.append(files.Wish(path, attributes, present=False))
+            if directory.others == "remove" or path != entry:
+                found[path] = files.Wish(path, directory.attributes, present=False)
             else:
-                found.append(files.Wish(path, attributes, content=b""))
-    return found
+                state = files.read(files.Wish(path, directory.attributes))
+                kept = state.attributes if state.kind == "file" else directory.attributes._replace(mode=0o644)
+                found[path] = files.Wish(path, kept or directory.attributes, content=b"")
+    return list(found.values())
 
 
 def _beside(path: Path) -> Path:
     """Hidden, and with an ending that no program takes for one of its own files."""
     return path.with_name(f".{path.name}{SUFFIX}")
+
+
+def _in_place(path: Path) -> Path:
+    """The path that a leftover of a killed run stood beside; other paths as they are."""
+    parked = path.name.startswith(".") and path.name.endswith(SUFFIX)
+    return path.with_name(path.name[1 : -len(SUFFIX)]) if parked else path
 
 
 def _concerns_systemd(path: Path) -> bool:

@@ -22,9 +22,8 @@ class Killed(BaseException):
 class Host:
     """What the module sees of AnsibleModule; systemd is a dictionary of units."""
 
-    def __init__(self, tmpdir):
+    def __init__(self):
         self.check_mode = False
-        self.tmpdir = str(tmpdir)
         self.programs = {"checker"}
         self.refused = b"wrong"
         self.done = []
@@ -82,9 +81,8 @@ class Host:
 
 
 @pytest.fixture
-def host(tmp_path):
-    (tmp_path / "tmp").mkdir()
-    return Host(tmp_path / "tmp")
+def host():
+    return Host()
 
 
 def file(path, content="text\n", **options):
@@ -102,7 +100,7 @@ def run(host, entries, unit_entries=(), directories=()):
 
 
 def names(directory):
-    return sorted(path.name for path in directory.iterdir() if path.name != "tmp")
+    return sorted(path.name for path in directory.iterdir())
 
 
 def test_the_second_run_changes_nothing(host, tmp_path):
@@ -296,6 +294,10 @@ def test_a_directory_that_holds_the_wished_files_only(host, tmp_path):
     assert run(host, [file(mine)], directories=[wish]).files == [str(other)]
     assert names(directory) == ["below", "site.sources"]
     assert not run(host, [file(mine)], directories=[wish]).changed
+
+    (directory / ".gone.sources.onprem-dify").write_text("left by a killed run")
+    run(host, [file(mine)], directories=[wish])
+    assert names(directory) == ["below", "site.sources"]
 
 
 def test_wishes_that_cannot_be_meant(tmp_path):
