@@ -61,15 +61,21 @@ def rules_for_host(
         policies[POD_EGRESS_POLICY] = _policy(
             "What pods may do with each other and with other hosts", POD_ZONE, _pods_to_others(site)
         )
-    ends = dict(site["addresses"], **{POD_ZONE: [site["pod_network"]]})
+    known = dict(site["addresses"], **{POD_ZONE: [site["pod_network"]]})
     used = _sets_in([*zones.values(), *policies.values()])
     return {
         "host": name,
         "settings": {"DefaultZone": SITE_ZONE, "LogDenied": log_denied},
-        "sets": {end: addresses(end, ends[end]) for end in used},
+        "sets": {end: addresses(end, known[end]) for end in used},
         "zones": {key: _plain(zone) for key, zone in zones.items()},
         "policies": {key: _plain(policy) for key, policy in policies.items()},
     }
+
+
+def ends(site: Mapping[str, Any], name: str) -> List[str]:
+    """Return every name by which a flow can mean this host. A host in the admin networks is an operator's, too."""
+    operators = ["admin"] if _contains(site["admin_networks"], site["hosts"][name]["address"]) else []
+    return [*ends_of_host(site, name), *operators]
 
 
 def addresses(end: str, entries: Sequence[str]) -> List[str]:
@@ -141,7 +147,7 @@ def _policy(description: str, ingress: str, rules: Sequence[Rule]) -> Dict[str, 
 
 
 def _ingress(site: Mapping[str, Any], name: str) -> List[Rule]:
-    mine = ends_of_host(site, name)
+    mine = ends(site, name)
     rules = [
         Rule(source=flow["from"], port=flow["port"], protocol=flow["protocol"], why=flow["why"])
         for flow in site["flows"]
@@ -153,7 +159,7 @@ def _ingress(site: Mapping[str, Any], name: str) -> List[Rule]:
 
 
 def _egress(site: Mapping[str, Any], name: str, dhcp_client: bool) -> List[Rule]:
-    mine = ends_of_host(site, name)
+    mine = ends(site, name)
     rules = []
     for flow in site["flows"]:
         if flow["from"] in mine:
@@ -175,7 +181,7 @@ def _egress(site: Mapping[str, Any], name: str, dhcp_client: bool) -> List[Rule]
 
 
 def _pods_to_node(site: Mapping[str, Any], name: str) -> List[Rule]:
-    mine = ends_of_host(site, name)
+    mine = ends(site, name)
     flows = [flow for flow in _pod_flows(site) if flow["to"] in mine]
     rules = [Rule(port=flow["port"], protocol=flow["protocol"], why=flow["why"]) for flow in flows]
     return [*rules, Rule(icmp="echo-request", why="Ping")]

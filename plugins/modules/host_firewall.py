@@ -61,7 +61,7 @@ action:
   description: How firewalld took the rules over.
   returned: always
   type: str
-  choices: [none, reload, start]
+  choices: [none, reload, start, restart]
 rollback_armed:
   description: Whether a fresh connection still has to confirm the change.
   returned: always
@@ -146,9 +146,13 @@ class Host:
         ]
         direct = self._ask("direct", "getAllRules") or []
         lines += [f"direct rule {' '.join(str(part) for part in rule)}" for rule in direct]
-        if shutil.which("nft") and self.run(["nft", "list", "chain", "inet", "firewalld", "filter_INPUT"])[0] != 0:
-            lines.append("the kernel does not hold the rules of firewalld")
         return sorted(lines)
+
+    def flushed(self) -> bool:
+        """Tell whether somebody took the rules out of the kernel behind the back of firewalld."""
+        return bool(
+            shutil.which("nft") and self.run(["nft", "list", "chain", "inet", "firewalld", "filter_INPUT"])[0] != 0
+        )
 
     def _ask(self, interface: str, method: str, *names: str) -> Any:
         address = [BUS, BUS_PATH, f"{BUS}.{interface}" if interface else BUS, method]
@@ -243,6 +247,7 @@ def converge(module: AnsibleModule, host: Host, rollback: Rollback) -> Dict[str,
     active = host.active()
     wanted = dict(firewall_xml.running(rules), **{"by hand": []})
     drift = differences(host.running(wanted), wanted) if active and not changed_files else {}
+    flushed = active and host.flushed()
     diff = [as_diff(str(ETC / name), before, after) for name, (before, after) in changed_files.items()]
     diff += [
         as_diff(f"running firewalld: {thing}", _lines(before), _lines(after))
@@ -251,27 +256,25 @@ def converge(module: AnsibleModule, host: Host, rollback: Rollback) -> Dict[str,
     if not active or enablement != "enabled":
         state = f"{'active' if active else 'inactive'}, {enablement or 'missing'}\n"
         diff.append(as_diff(UNIT, state, "active, enabled\n"))
-    result = {
-        "changed": bool(diff),
-        "diff": diff,
-        "files": [str(ETC / name) for name in changed_files],
-        "action": "start" if not active else "reload" if changed_files or drift else "none",
-        "rollback_armed": False,
-    }
+    if flushed:
+        diff.append(as_diff("kernel", "no rules of firewalld\n", "the rules of firewalld\n"))
+    paths = [str(ETC / name) for name in changed_files]
+    action = how(active, flushed, bool(changed_files or drift))
+    result = {"changed": bool(diff), "diff": diff, "files": paths, "action": action, "rollback_armed": False}
     if not diff or module.check_mode:
         return result
 
     if changed_files:
         host.check(texts)
     if active:
-        old_state = [["systemctl", "reload-or-restart", UNIT]]
+        old_state = [["systemctl", "restart" if flushed else "reload-or-restart", UNIT]]
     else:
         old_state = [["systemctl", "stop", UNIT]]
         old_state += [] if enablement == "enabled" else [["systemctl", "disable", UNIT]]
-    if result["action"] != "none":
-        rollback.arm(result["files"], old_state, module.params["rollback_seconds"])
+    if action != "none":
+        rollback.arm(paths, old_state, module.params["rollback_seconds"])
     try:
-        take_over(host, changed_files, result["action"], enablement)
+        take_over(host, changed_files, action, enablement)
         left = differences(host.running(wanted), wanted)
         if left:
             raise RollbackError("the running firewalld does not hold the new rules: " + explain(left))
@@ -283,6 +286,13 @@ def converge(module: AnsibleModule, host: Host, rollback: Rollback) -> Dict[str,
     return result
 
 
+def how(active: bool, flushed: bool, changed: bool) -> str:
+    if not active:
+        return "start"
+    # A reload fails where the table that it would replace is gone.
+    return "restart" if flushed else "reload" if changed else "none"
+
+
 def take_over(host: Host, changed: Mapping[str, Tuple[Any, Optional[str]]], action: str, enablement: str) -> None:
     for name, (_before, after) in changed.items():
         host.write(name, after)
@@ -290,8 +300,8 @@ def take_over(host: Host, changed: Mapping[str, Tuple[Any, Optional[str]]], acti
         host.must(["systemctl", "unmask", UNIT])
     if enablement != "enabled":
         host.must(["systemctl", "enable", UNIT])
-    if action == "start":
-        host.must(["systemctl", "start", UNIT])
+    if action in ("start", "restart"):
+        host.must(["systemctl", action, UNIT])
     elif action == "reload":
         host.must(["firewall-cmd", "--reload"])
     host.wait_until_running()
