@@ -1,8 +1,8 @@
 """Everything a lab starts lives in cgroups of its own: they say what runs, and they end it.
 
-Each member of a lab (a node, the package cache, an image build) has one cgroup. Where PID 1 is not systemd the lab makes
-it, in every hierarchy, or all nodes of one caller would share their payload's service cgroups. Where PID 1 is systemd,
-the member is a transient scope with a delegated cgroup, as systemd asks for.
+Each member of a lab (a node, the package cache, an image build) has one cgroup. Where PID 1 is not systemd the lab
+makes it, in every hierarchy, or all nodes of one caller would share their payload's service cgroups. Where PID 1 is
+systemd, the member is a transient scope with a delegated cgroup, as systemd asks for.
 """
 
 from __future__ import annotations
@@ -88,11 +88,12 @@ class Members:
     def run(self, member: str, argv: list[str], log: Path) -> int:
         """Run a program as a member to its end; nothing of it stays."""
         with log.open("ab") as output:
-            command = self.command(member, argv)
-            code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False).returncode
+            done = subprocess.run(
+                self.command(member, argv), stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+            )
         self.kill(member)
         self.remove(member)
-        return code
+        return done.returncode
 
     def unified(self, member: str) -> Path:
         return next(folder for folder in self.folders(member) if self.hierarchies["unified"] in folder.parents)

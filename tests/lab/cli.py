@@ -1,4 +1,4 @@
-"""A site of throw-away machines on this computer: the hosts of an inventory, with what can go wrong in a data centre."""
+"""A site of throw-away machines on this computer: the hosts of an inventory, and the faults of a data centre."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one setting of the host that a lab needs higher than Linux sets it: all nodes share the inotify instances of root."""
+"""The one setting that a lab needs higher than Linux has it: all nodes share the inotify instances of root."""
 
 from __future__ import annotations
 

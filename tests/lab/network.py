@@ -1,4 +1,4 @@
-"""One bridge per lab. Nodes reach each other and the bridge; the host forwards nothing for them and translates nothing."""
+"""One bridge per lab. Nodes reach each other and the bridge; the host forwards and translates nothing for them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def bridge_exists(lab: Lab) -> bool:
 def up(lab: Lab) -> None:
     if not bridge_exists(lab):
         _refuse_overlap(lab)
-        run("ip", "link", "add", lab.bridge, "type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
+        options = ["stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"]
+        run("ip", "link", "add", lab.bridge, "type", "bridge", *options)
     run("ip", "address", "replace", f"{lab.bridge_address}/{lab.prefix_length}", "dev", lab.bridge)
     settings = Path("/proc/sys/net")
     (settings / "ipv4/conf" / lab.bridge / "forwarding").write_text("0")

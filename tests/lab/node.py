@@ -5,14 +5,14 @@ Root in a node owns its network, its mounts and its cgroups, and nothing of the 
 
 from __future__ import annotations
 
-import os
 import subprocess
 import uuid
 from pathlib import Path
 
 from . import network
 from .cgroups import Members
-from .image import FIRST_ID, OPERATOR
+from .owners import FIRST_ID, give
+from .recipe import OPERATOR
 from .system import mounts_below, run, unmount_below, wait_until
 from .topology import Host, Lab
 
@@ -58,11 +58,6 @@ def prepare(lab: Lab, host: Host, image: Path) -> None:
     run("mount", "-t", "overlay", "-o", f"lowerdir={image},upperdir={upper},workdir={work}", name, root(lab, host))
     _personalise(lab, host)
     done.write_text((root(lab, host) / f"{HOST_KEY}.pub").read_text())
-
-
-def give(path: Path, user: int = 0, group: int = 0) -> None:
-    """Make a user of the node the owner."""
-    os.chown(path, FIRST_ID + user, FIRST_ID + group)
 
 
 def _personalise(lab: Lab, host: Host) -> None:

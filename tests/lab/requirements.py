@@ -67,7 +67,8 @@ def install() -> list[str]:
         raise LabError(f"missing: {', '.join(packages)}; this machine has no apt-get, install them by hand")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for arguments in (["update"], ["install", "--yes", "--no-install-recommends", *packages]):
-        done = subprocess.run(["apt-get", "-q", *arguments], env=environment, capture_output=True, text=True, check=False)
+        command = ["apt-get", "-q", *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise LabError(f"apt-get {arguments[0]}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
     if "apt-cacher-ng" in packages:

@@ -9,6 +9,7 @@ from pathlib import Path
 from .errors import LabError
 
 APT = Path("/etc/apt")
+RELEASES = ("bookworm", "trixie", "forky", "stable", "oldstable")
 ONE_LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s*(?P<components>.*)")
 
 
@@ -52,10 +53,11 @@ def parse_list(text: str) -> list[Entry]:
     return [Entry(match["uri"], match["suite"]) for match in matches if match]
 
 
-def choose(entries: list[Entry], codenames: tuple[str, ...] = ("bookworm", "trixie", "stable")) -> Mirror:
+def choose(entries: list[Entry]) -> Mirror:
     """The Debian archive among all that the machine uses: the entry whose suite is a Debian release."""
-    archive = next((entry.uri for entry in entries if entry.suite in codenames), None)
-    security = next((e.uri for e in entries if e.suite.removesuffix("-security") in codenames and e.suite.endswith("-security")), None)
+    archive = next((entry.uri for entry in entries if entry.suite in RELEASES), None)
+    updates = {f"{release}-security" for release in RELEASES}
+    security = next((entry.uri for entry in entries if entry.suite in updates), None)
     if archive is None:
         raise LabError(f"no Debian mirror in {APT}/sources.list or {APT}/sources.list.d: add one")
     for uri in (archive, security or archive):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 
-from .image import OPERATOR
+from .recipe import OPERATOR
 from .system import run
 from .topology import Host, Lab
 
@@ -27,11 +27,17 @@ def write_known_hosts(lab: Lab) -> None:
 
 
 def command(lab: Lab, host: Host, *words: str, batch: bool = False) -> list[str]:
-    options = [
-        "-F", "none", "-i", str(lab.key), "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={lab.known_hosts}",
-        "-o", "GlobalKnownHostsFile=none", "-o", "StrictHostKeyChecking=yes", "-o", "LogLevel=ERROR", "-o", "ConnectTimeout=5",
-    ]
-    return ["ssh", *options, *(["-o", "BatchMode=yes"] if batch else []), f"{OPERATOR}@{host.address}", *words]
+    options = {
+        "IdentitiesOnly": "yes",
+        "UserKnownHostsFile": lab.known_hosts,
+        "GlobalKnownHostsFile": "none",
+        "StrictHostKeyChecking": "yes",
+        "LogLevel": "ERROR",
+        "ConnectTimeout": "5",
+        "BatchMode": "yes" if batch else "no",
+    }
+    settings = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
+    return ["ssh", "-F", "none", "-i", str(lab.key), *settings, f"{OPERATOR}@{host.address}", *words]
 
 
 def greets(host: Host) -> bool:
@@ -44,11 +50,9 @@ def greets(host: Host) -> bool:
 
 
 def logs_in(lab: Lab, host: Host) -> bool:
-    answer = subprocess.run(command(lab, host, "true", batch=True), capture_output=True, stdin=subprocess.DEVNULL, check=False)
-    return answer.returncode == 0
+    login = command(lab, host, "true", batch=True)
+    return subprocess.run(login, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
 
 
 def available(lab: Lab, host: Host) -> bool:
     return greets(host) and logs_in(lab, host)
-
-

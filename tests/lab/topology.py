@@ -167,9 +167,7 @@ def _hosts(
 def groups_of(listing: Mapping[str, Any], host: str) -> tuple[str, ...]:
     """The groups that name the host themselves, in the order of the inventory (parents are zones, not groups)."""
     return tuple(
-        name
-        for name, group in listing.items()
-        if name not in ("_meta", "all") and host in group.get("hosts", ())
+        name for name, group in listing.items() if name not in ("_meta", "all") and host in group.get("hosts", ())
     )
 
 
