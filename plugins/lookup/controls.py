@@ -110,7 +110,8 @@ class LookupModule(LookupBase):
     def _role_variables(self, role: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the tasks of the role would see: defaults, inventory, data of the operating system."""
         facts = variables.get("ansible_facts", {})
-        systems = [f"{facts.get('distribution')}_{facts.get('distribution_major_version')}", facts.get("os_family")]
+        distribution, version = facts.get("distribution"), facts.get("distribution_major_version")
+        systems = [f"{distribution}_{version}", distribution, facts.get("os_family")]
         found = [
             path for path in (ROOT / "roles" / role / "vars" / f"{name}.yml" for name in systems) if path.is_file()
         ]

@@ -19,7 +19,7 @@ Run = Callable[[List[str]], Tuple[int, str, str]]
 
 # What `run` returns for a program that the host does not have, as a shell does.
 NOT_FOUND = 127
-LOGIN_SHELL = "/bin/bash"
+LOGIN_SHELL = "/bin/sh"
 
 
 class UnavailableError(Exception):
