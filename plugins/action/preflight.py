@@ -19,6 +19,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.preflight import check
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_hosts import Hosts, findings
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import UNDECLARED, Inventory
 from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import SECRETS_FILE
+from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
 display = Display()
 
@@ -83,7 +84,7 @@ class ActionModule(ActionBase):
         return known
 
     def _load(self, path: Path) -> Any:
-        return _plain(self._loader.load_from_file(str(path)))
+        return plain(self._loader.load_from_file(str(path)))
 
 
 def _variables(source: Mapping[str, Any], known: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -94,22 +95,11 @@ def _variables(source: Mapping[str, Any], known: Iterable[str]) -> tuple[dict[st
         wanted = name in known or name.startswith(WITHOUT_FACTS)
         try:
             # Of the user's other variables only the name counts, as it may be a misspelt one.
-            values[name] = _plain(source[name]) if wanted else None
+            values[name] = plain(source[name]) if wanted else None
         except AnsibleError as error:
             if name.startswith(WITHOUT_FACTS):
                 broken[name] = str(error.message)
     return values, broken
-
-
-def _plain(value: Any) -> Any:
-    """Values without the lazy containers and tags of Ansible's templates."""
-    if isinstance(value, Mapping):
-        return {_plain(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if value is None or isinstance(value, (bool, int, float, datetime.date)):
-        return value
-    return str(value)
 
 
 def _plain_secret_files(hostvars: Mapping[str, Any], hosts: Iterable[str]) -> list[str]:

@@ -19,6 +19,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import SECRETS_FILE, complete
+from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
 display = Display()
 
@@ -64,7 +65,7 @@ class ActionModule(ActionBase):
             raise AnsibleActionFail(
                 f"{path} does not hold a mapping {VARIABLE}. Look at it with: ansible-vault edit {path}"
             )
-        return _plain(content)
+        return dict(plain(content))
 
     def _write(self, path: Path, content: Mapping[str, Any]) -> None:
         """Replace the file in one step, so that an interrupted run leaves the old one."""
@@ -128,11 +129,3 @@ def _refuse_others(variables: Mapping[str, Any], existing: Mapping[str, Any]) ->
             raise AnsibleActionFail(
                 f"{VARIABLE} of {host} is also set outside of {SECRETS_FILE}: move {', '.join(others)} into that file."
             )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value if value is None or isinstance(value, (bool, int, float)) else str(value)

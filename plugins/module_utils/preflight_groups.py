@@ -77,16 +77,13 @@ def _zones(inventory: Inventory) -> Iterator[Finding]:
 def _names(inventory: Inventory) -> Iterator[Finding]:
     seen: dict[str, str] = {}
     for host in inventory.hosts:
-        if not is_host_name(host):
-            yield Finding("host-name", host, "its name", host, "a name of a-z, 0-9 and -, its address in ansible_host")
-            continue
-        short = host.split(".")[0]
-        if short in seen:
+        short = host.lower().split(".")[0]
+        if is_host_name(host.lower()) and short in seen:
             yield Finding("host-duplicate", host, "its name", f"that of {seen[short]} too", "a name of its own")
+        elif not is_host_name(host):
+            wanted = "a name of a-z, 0-9 and -, its address in ansible_host"
+            yield Finding("host-name", host, "its name", host, wanted)
         seen.setdefault(short, host)
-    for host in inventory.hosts:
-        if not is_host_name(host) and host.lower() in seen:
-            yield Finding("host-duplicate", host, "its name", f"that of {host.lower()} too", "a name of its own")
 
 
 def _votes(inventory: Inventory) -> Iterator[Finding]:
