@@ -82,8 +82,8 @@ def test_ids_are_unique() -> None:
     assert sorted(ids) == sorted(set(ids))
 
 
-def test_no_two_controls_have_the_same_title() -> None:
-    titles = [entry["title"] for entry in ENTRIES]
+def test_no_two_controls_that_apply_to_the_same_hosts_have_the_same_title() -> None:
+    titles = [(entry["title"], tuple(entry.get("when", ()))) for entry in ENTRIES]
     assert sorted(titles) == sorted(set(titles))
 
 
