@@ -117,7 +117,7 @@ def destinations(site: Mapping[str, Any], name: str) -> List[str]:
     ends = {
         end for flow in site["flows"] if address in flow["sources"] for end in flow["destinations"] if end != address
     }
-    return sorted(end.split("/")[0] for end in ends)
+    return sorted(map(_first_address, ends))
 
 
 def endpoint_names(site: Mapping[str, Any]) -> Dict[str, str]:
@@ -198,16 +198,17 @@ def _ports(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Finding
 
 
 def _routes(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Finding]:
+    address = hosts.site["hosts"][name]["address"]
+    flows = [flow for flow in hosts.site["flows"] if address in flow["sources"]]
     for destination, problem in seen["routes"].items():
+        reasons = [flow["why"] for flow in flows if destination in map(_first_address, flow["destinations"])]
         if problem:
-            flow = next(
-                flow
-                for flow in hosts.site["flows"]
-                if any(end.split("/")[0] == destination for end in flow["destinations"])
-            )
-            yield Finding(
-                "route", name, f"the route to {destination}", f"missing ({problem})", f"a route, for: {flow['why']}"
-            )
+            found = f"missing ({problem})"
+            yield Finding("route", name, f"the route to {destination}", found, f"a route, for: {reasons[0]}")
+
+
+def _first_address(end: str) -> str:
+    return end.split("/")[0]
 
 
 def _clocks(seen: Mapping[str, Mapping[str, Any]], allowed: float) -> Iterator[Finding]:

@@ -39,7 +39,7 @@ class Form:
 
 
 def _text(alphabet: str, length: int) -> Callable[[], str]:
-    return lambda: "".join(secrets.choice(alphabet) for _ in range(length))
+    return lambda: "".join(secrets.choice(alphabet) for _position in range(length))
 
 
 # Letters and digits only: a password also stands in URLs, connection strings and shell-like files.

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: host_checks
 short_description: Look at a host before anything on it is changed
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Reports what preflight needs to know of a host, in one call - size, listeners, routes, names, identity and clock.
   - It judges nothing and changes nothing; M(onprem.dify.preflight) holds the answers of all hosts against the site.

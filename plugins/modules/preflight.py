@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: preflight
 short_description: Check the inventory, or what the hosts said, before anything is changed
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Without O(hosts) it checks the inventory alone. No host is needed or touched.
   - With O(hosts) it holds what M(onprem.dify.host_checks) saw against the site, and the hosts against each other.

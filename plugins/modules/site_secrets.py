@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: site_secrets
 short_description: Make the secrets that a site needs and does not have yet
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Writes C(group_vars/all/secrets.yml) of the inventory, mode 0600, encrypted with the vault password of Ansible.
   - Which secrets there are follows from the groups of the inventory that have hosts.
