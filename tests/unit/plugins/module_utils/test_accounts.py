@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.onprem.dify.plugins.module_utils import accounts
 from ansible_collections.onprem.dify.plugins.module_utils.local_users import (
     Shadow,

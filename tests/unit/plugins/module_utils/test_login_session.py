@@ -7,6 +7,7 @@ import pwd
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.onprem.dify.plugins.module_utils import login_session
 from ansible_collections.onprem.dify.plugins.module_utils.login_session import Session, Stamp, find_session
 

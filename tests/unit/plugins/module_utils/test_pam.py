@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.onprem.dify.plugins.module_utils import pam
 
 QUALITY = pam.Quality(minimum_length=14, different=4, maximum_repeat=3, maximum_sequence=4, dictionary=True, history=24)

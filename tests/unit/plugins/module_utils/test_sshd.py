@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from ansible_collections.onprem.dify.plugins.module_utils import sshd
 
 MAIN = "/etc/ssh/sshd_config"

@@ -6,6 +6,7 @@ import base64
 import struct
 
 import pytest
+
 from ansible_collections.onprem.dify.plugins.module_utils import sshd_login
 from ansible_collections.onprem.dify.plugins.module_utils.sshd_login import Account, Key, KeyFile, Login, parse_key
 
