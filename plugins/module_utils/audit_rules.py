@@ -11,7 +11,21 @@ from typing import List, NamedTuple, Sequence
 
 # Calls that other machines than x86_64 do not have; their newer forms stand beside them in each rule.
 X86_ONLY = frozenset(
-    {"chmod", "chown", "creat", "lchown", "link", "mkdir", "mknod", "open", "rename", "rmdir", "stime", "symlink", "unlink"}
+    {
+        "chmod",
+        "chown",
+        "creat",
+        "lchown",
+        "link",
+        "mkdir",
+        "mknod",
+        "open",
+        "rename",
+        "rmdir",
+        "stime",
+        "symlink",
+        "unlink",
+    }
 )
 
 
@@ -39,7 +53,7 @@ def digest(lines: Sequence[str]) -> str:
 
 
 def rules_text(lines: Sequence[str], path: str, key: str) -> str:
-    """Return the text of the file. Its last rule watches the file and carries the digest, so the kernel can say what it has loaded."""
+    """Return the text of the file. Its last rule carries the digest, so that the kernel can say what it has loaded."""
     settings = [line for line in lines if line.startswith("-e")]
     rules = [line for line in lines if not line.startswith("-e")]
     return "\n".join(["## Ansible managed", *rules, f"-w {path} -p wa -k {key}", *settings, ""])
@@ -63,11 +77,11 @@ class Kernel(NamedTuple):
     def has(self, key: str) -> bool:
         return re.search(rf"(-k |key=){re.escape(key)}\s*$", self.rules, re.MULTILINE) is not None
 
-    def count(self) -> int:
+    def size(self) -> int:
         return sum(1 for line in self.rules.splitlines() if line.startswith("-"))
 
 
 def loaded(kernel: Kernel, key: str, lines: Sequence[str]) -> bool:
     """Tell whether the kernel has the rule set: its last rule, and no fewer rules than it has."""
     wanted = sum(1 for line in lines if line.startswith(("-a", "-A", "-w")))
-    return kernel.has(key) and kernel.count() > wanted
+    return kernel.has(key) and kernel.size() > wanted

@@ -46,7 +46,7 @@ def plain(value: Any) -> str:
 
 
 def settings(parameters: Mapping[str, Any], optional: Sequence[str] = ()) -> List[Setting]:
-    """Return the lines of the file in the order in which the kernel must get them; a value of None leaves a parameter out."""
+    """Return the lines of the file in the order that the kernel needs; a value of None leaves a parameter out."""
     expanded: Dict[str, str] = {}
     for key, value in parameters.items():
         if value is None:
@@ -56,7 +56,9 @@ def settings(parameters: Mapping[str, Any], optional: Sequence[str] = ()) -> Lis
     # A parameter that is given in full says more than the pattern that also covers it.
     expanded.update({key: plain(value) for key, value in parameters.items() if value is not None})
     order = sorted(expanded, key=lambda key: (FIRST.index(key) if key in FIRST else len(FIRST), key))
-    return [Setting(key, expanded[key], any(fnmatch.fnmatchcase(key, pattern) for pattern in optional)) for key in order]
+    return [
+        Setting(key, expanded[key], any(fnmatch.fnmatchcase(key, pattern) for pattern in optional)) for key in order
+    ]
 
 
 def _with_all_interfaces(key: str) -> List[str]:
@@ -67,7 +69,9 @@ def _with_all_interfaces(key: str) -> List[str]:
 
 def file_text(lines: Sequence[Setting]) -> str:
     """Return the text of the file; systemd-sysctl passes over a missing parameter that starts with a hyphen."""
-    return "".join(["# Ansible managed\n", *(f"{'-' if line.optional else ''}{line.key} = {line.value}\n" for line in lines)])
+    return "".join(
+        ["# Ansible managed\n", *(f"{'-' if line.optional else ''}{line.key} = {line.value}\n" for line in lines)]
+    )
 
 
 def parse(text: str) -> Dict[str, str]:
@@ -81,7 +85,7 @@ def parse(text: str) -> Dict[str, str]:
 
 
 def _dotted(key: str) -> str:
-    """Return a key with dots between its parts: where a slash comes first, slashes separate and dots belong to a name."""
+    """Return a key with dots between its parts: where a slash comes first, a dot belongs to a name."""
     match = re.search(r"[./]", key)
     return _swapped(key) if match and match.group() == "/" else key
 
@@ -91,7 +95,7 @@ def _swapped(key: str) -> str:
 
 
 def overridden(lines: Sequence[Setting], later: Sequence[Tuple[str, str]]) -> List[str]:
-    """Return one sentence for each parameter that a file read after ours sets to something else; later holds paths and texts."""
+    """Return one sentence for each parameter that one of the later files, paths with texts, sets to something else."""
     wanted = {line.key: line.value for line in lines}
     last: Dict[str, Tuple[str, str]] = {}
     for path, text in later:
@@ -106,7 +110,7 @@ def overridden(lines: Sequence[Setting], later: Sequence[Tuple[str, str]]) -> Li
 
 
 def read_after(path: str, folders: Sequence[str]) -> List[str]:
-    """Return the files of sysctl.d that are read after this one; a name in an earlier folder hides the same name in a later one."""
+    """Return the files of sysctl.d that are read after this one; an earlier folder hides files of a later one."""
     names: Dict[str, str] = {}
     for folder in folders:
         for file in sorted(Path(folder).glob("*.conf")):

@@ -10,7 +10,7 @@ from typing import Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 CONFIG = "/etc/selinux/config"
 AUTORELABEL = "/.autorelabel"
-# GRUB of Debian and Ubuntu reads this folder after /etc/default/grub, and the kernel takes the last of two contrary arguments.
+# Read after /etc/default/grub on Debian and Ubuntu; of two contrary arguments the kernel takes the last.
 GRUB_DROP_IN = "/etc/default/grub.d/60-onprem-dify-mac.cfg"
 ARGUMENTS = {"selinux": "security=selinux selinux=1", "apparmor": "security=apparmor apparmor=1"}
 # What switches SELinux off where it is on by default.
@@ -65,7 +65,7 @@ class Plan(NamedTuple):
     reboot: str = ""
 
 
-class Impossible(Exception):
+class ImpossibleError(Exception):
     """What is wished cannot be had on this host."""
 
 
@@ -96,15 +96,24 @@ def _plan_apparmor(found: Found) -> Plan:
     if found.apparmor:
         return Plan(_boot_steps("apparmor", found.boot) if found.boot.drop_in else [])
     if found.boot.kind != "grub":
-        return Plan([], f"AppArmor is off in the running kernel. Start it with {ARGUMENTS['apparmor']} by hand: its boot loader is not GRUB")
-    return Plan(_boot_steps("apparmor", found.boot), "AppArmor is off in the running kernel, the next boot switches it on")
+        return Plan(
+            [],
+            f"AppArmor is off in this kernel. Without GRUB, add {ARGUMENTS['apparmor']} to the arguments by hand",
+        )
+    return Plan(
+        _boot_steps("apparmor", found.boot), "AppArmor is off in the running kernel, the next boot switches it on"
+    )
 
 
 def _plan_selinux(wish: Wish, found: Found) -> Plan:
     if wish.policy not in found.policies:
-        raise Impossible(f"the SELinux policy {wish.policy} is not installed, found {', '.join(sorted(found.policies)) or 'none'}")
+        raise ImpossibleError(
+            f"the SELinux policy {wish.policy} is not installed, found {', '.join(sorted(found.policies)) or 'none'}"
+        )
     steps: List[Step] = []
-    changed = tuple(sorted(name for name, text in wish.modules.items() if found.modules.get(name, "").strip() != text.strip()))
+    changed = tuple(
+        sorted(name for name, text in wish.modules.items() if found.modules.get(name, "").strip() != text.strip())
+    )
     if changed:
         steps.append(Step(policy_modules=changed))
     switched_off = found.mode == "disabled"
@@ -137,7 +146,9 @@ def _policy(found: Found) -> str:
 
 
 def _selinux_boot(boot: Boot) -> Tuple[List[Step], str]:
-    reason = "SELinux is off in the running kernel. The next boot labels all files, the run after it makes SELinux enforcing"
+    reason = (
+        "SELinux is off in the running kernel. The next boot labels all files, the run after it makes SELinux enforcing"
+    )
     if boot.kind == "grub":
         return _boot_steps("selinux", boot), reason
     if boot.kind == "grubby":
@@ -145,7 +156,7 @@ def _selinux_boot(boot: Boot) -> Tuple[List[Step], str]:
         if arguments:
             return [Step(command=("grubby", "--update-kernel=ALL", f"--remove-args={' '.join(arguments)}"))], reason
         return [], reason
-    return [], f"{reason}. Start the kernel with {ARGUMENTS['selinux']} by hand: its boot loader is not GRUB"
+    return [], f"{reason}. Without GRUB, add {ARGUMENTS['selinux']} to the kernel's arguments by hand"
 
 
 def _boot_steps(system: str, boot: Boot) -> List[Step]:
@@ -162,9 +173,11 @@ def _boolean_steps(wish: Wish, found: Found) -> List[Step]:
         return []
     unknown = sorted(set(wish.booleans) - set(found.booleans))
     if unknown:
-        raise Impossible(f"the SELinux policy has no boolean {', '.join(unknown)}")
+        raise ImpossibleError(f"the SELinux policy has no boolean {', '.join(unknown)}")
     differing = [
-        name for name, value in sorted(wish.booleans.items()) if found.booleans[name] != value or found.kept_booleans.get(name) != value
+        name
+        for name, value in sorted(wish.booleans.items())
+        if found.booleans[name] != value or found.kept_booleans.get(name) != value
     ]
     words = tuple(f"{name}={int(wish.booleans[name])}" for name in differing)
     return [Step(command=("setsebool", "-P", *words))] if words else []

@@ -1,7 +1,7 @@
 # Copyright: onprem.dify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options of mounts: what fstab or a unit says for the next boot, what the kernel shows now, and the way from one to the other."""
+"""Options of mounts: what fstab or a unit says for the next boot, what the kernel shows, and the steps between."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence
 
 # Flags of a mount point; everything else belongs to the file system and needs a whole remount.
-FLAGS = frozenset({"nodev", "nosuid", "noexec", "ro", "rw", "noatime", "nodiratime", "relatime", "strictatime", "nosymfollow"})
+FLAGS = frozenset(
+    {"nodev", "nosuid", "noexec", "ro", "rw", "noatime", "nodiratime", "relatime", "strictatime", "nosymfollow"}
+)
 OPPOSITES = {"nodev": "dev", "nosuid": "suid", "noexec": "exec", "ro": "rw"}
 OPPOSITES.update({opposite: option for option, opposite in list(OPPOSITES.items())})
 # The kernel shows hidepid as a word since 5.8 and as a number before.
@@ -111,7 +113,11 @@ def find_line(text: str, path: str) -> Optional[FstabLine]:
     """Return the line of fstab that mounts this path."""
     for number, line in enumerate(text.splitlines()):
         fields = line.split()
-        if len(fields) >= 3 and not line.lstrip().startswith("#") and _unescape(fields[1]).rstrip("/") == path.rstrip("/"):
+        if (
+            len(fields) >= 3
+            and not line.lstrip().startswith("#")
+            and _unescape(fields[1]).rstrip("/") == path.rstrip("/")
+        ):
             return FstabLine(number, fields)
     return None
 
@@ -135,7 +141,10 @@ def fstab_with(text: str, wish: Wish) -> str:
 def unit_name(path: str) -> str:
     """Return the name of the mount unit of a path."""
     words = [word for word in path.split("/") if word]
-    return "-".join(re.sub(r"[^A-Za-z0-9:_.]", lambda match: f"\\x{ord(match.group()):02x}", word) for word in words) + ".mount"
+    return (
+        "-".join(re.sub(r"[^A-Za-z0-9:_.]", lambda match: f"\\x{ord(match.group()):02x}", word) for word in words)
+        + ".mount"
+    )
 
 
 def unit_options(text: str) -> List[str]:
@@ -153,12 +162,12 @@ def drop_in(found: Sequence[str], wanted: Sequence[str]) -> str:
     return "# Ansible managed\n[Mount]\nOptions=" + ",".join(merge(found, wanted)).replace("%", "%%") + "\n"
 
 
-class Masked(Exception):
+class MaskedError(Exception):
     """The administrator has masked the unit of a mount."""
 
 
 def persistent(wishes: Sequence[Wish], root: Path = Path("/")) -> Dict[str, str]:
-    """Return the files that make the wishes come true at boot, with their text: fstab, and drop-ins for units that hide fstab."""
+    """Return the texts of the files that count at boot: fstab, and drop-ins for units that hide fstab."""
     fstab = _text(root / "etc/fstab")
     files = {}
     for wish in wishes:
@@ -167,7 +176,7 @@ def persistent(wishes: Sequence[Wish], root: Path = Path("/")) -> Dict[str, str]
         if find_line(fstab, wish.path) is None and (unit.is_symlink() or unit.exists()):
             target = unit.resolve()
             if target == Path("/dev/null") or (target.is_file() and not target.stat().st_size):
-                raise Masked(name)
+                raise MaskedError(name)
             folder = f"/etc/systemd/system/{name}.d"
             files[f"{folder}/60-onprem-dify.conf"] = drop_in(unit_options(_text(unit)), wish.options)
         else:
@@ -185,8 +194,8 @@ def _text(path: Path) -> str:
 def commands(wish: Wish, mount: Optional[Mount]) -> List[List[str]]:
     """Return the commands that bring the wanted options into force now.
 
-    What is no mount yet is bound on itself: its files stay where programs have them open, and the next boot mounts what fstab says.
-    Source and path are both named, because mount(8) adds the options of fstab to those of a remount that names only one.
+    What is no mount yet is bound on itself: its files stay where programs have them open, and the next boot mounts what
+    fstab says. Source and path are both named, because mount(8) adds the options of fstab to a remount that names one.
     """
     if mount is None:
         bind = ["mount", "--bind", wish.path, wish.path]
@@ -206,7 +215,11 @@ def live_text(mounts: Dict[str, Mount], wishes: Sequence[Wish]) -> str:
     lines = []
     for wish in wishes:
         mount = mounts.get(wish.path)
-        shown = ",".join(mount.flags + [option for option in mount.options if _speaks_of(option, wish)]) if mount else "not a mount"
+        shown = (
+            ",".join(mount.flags + [option for option in mount.options if _speaks_of(option, wish)])
+            if mount
+            else "not a mount"
+        )
         lines.append(f"{wish.path} {shown}\n")
     return "".join(lines)
 

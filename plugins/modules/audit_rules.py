@@ -13,9 +13,11 @@ version_added: 0.1.0
 author: onprem.dify contributors
 description:
   - Writes a rule set to one file of C(/etc/audit/rules.d) and loads all rules with C(augenrules).
-  - The last rule of the set carries a digest as its key, so what counts is what the kernel has loaded, not what was done before.
+  - The last rule of the set carries a digest as its key, so what counts is what the kernel has loaded, not what was
+    done before.
   - Leaves out what the processor architecture of the host does not have.
-  - In a container only the file is written. Rules that were made immutable cannot be changed before a reboot, which is said.
+  - In a container only the file is written. Rules that were made immutable cannot be changed before a reboot, which is
+    said.
 options:
   path:
     description: File of the rule set.
@@ -132,11 +134,20 @@ def main() -> None:
         module.warn(reason)
         module.exit_json(changed=written, diff=diff, key=key, loaded=False, reboot_required=True, reason=reason)
     if stale:
-        count = f"{kernel.count()} rules, not this rule set\n"
-        diff.append({"before_header": "kernel", "after_header": "kernel", "before": count, "after": f"rule set {key}\n"})
+        count = f"{kernel.size()} rules, not this rule set\n"
+        diff.append(
+            {"before_header": "kernel", "after_header": "kernel", "before": count, "after": f"rule set {key}\n"}
+        )
         if not module.check_mode:
             load(module, key, lines)
-    module.exit_json(changed=written or stale, diff=diff, key=key, loaded=not (stale and module.check_mode), reboot_required=False, reason="")
+    module.exit_json(
+        changed=written or stale,
+        diff=diff,
+        key=key,
+        loaded=not (stale and module.check_mode),
+        reboot_required=False,
+        reason="",
+    )
 
 
 if __name__ == "__main__":

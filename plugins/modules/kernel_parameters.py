@@ -13,8 +13,9 @@ version_added: 0.1.0
 author: onprem.dify contributors
 description:
   - Writes all parameters to one file of C(sysctl.d) and gives the running kernel those that differ.
-  - A pattern over interfaces such as C(net.ipv4.conf.*.rp_filter) is written with C(all) and C(default) beside it and is applied to
-    every interface, because the kernel combines C(all) with the value of the interface and C(systemd) sets the latter itself.
+  - A pattern over interfaces such as C(net.ipv4.conf.*.rp_filter) is written with C(all) and C(default) beside it and
+    is applied to every interface, because the kernel combines C(all) with the value of the interface and C(systemd)
+    sets the latter itself.
   - In a container the parameters of the host's kernel are written to the file only, and reported.
   - Warns where a file that is read later at boot sets a parameter to something else.
 options:
@@ -152,7 +153,9 @@ def apply(module: AnsibleModule, lines: list[core.Setting], kernel: core.ProcSys
                 errors[parameter.key] = error.strerror or str(error)
     rest = core.to_write(core.survey(lines, kernel))
     if rest:
-        details = [f"{p.key} is {p.found}, wanted {p.wanted} ({errors.get(p.key, 'the kernel did not take it')})" for p in rest]
+        details = [
+            f"{p.key} is {p.found}, wanted {p.wanted} ({errors.get(p.key, 'the kernel did not take it')})" for p in rest
+        ]
         module.fail_json(msg=f"the kernel refused: {'; '.join(details)}")
 
 

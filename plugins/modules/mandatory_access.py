@@ -12,9 +12,9 @@ short_description: Keep SELinux or AppArmor in force
 version_added: 0.1.0
 author: onprem.dify contributors
 description:
-  - For SELinux sets mode and policy for the next boot and now, booleans and policy modules, and the arguments of the kernel where SELinux
-    is off. Between permissive and enforcing no reboot is needed. Switching SELinux on takes one that labels all files in permissive mode,
-    and another run after it.
+  - For SELinux sets mode and policy for the next boot and now, booleans and policy modules, and the arguments of the
+    kernel where SELinux is off. Between permissive and enforcing no reboot is needed. Switching SELinux on takes one
+    that labels all files in permissive mode, and another run after it.
   - For AppArmor sees to the arguments of the kernel where it is off. Profiles are left alone.
   - Says in one warning why a reboot is needed, and does not reboot.
   - In a container nothing is done, because the kernel is that of the container's host.
@@ -119,7 +119,11 @@ def boot_loader(module: AnsibleModule) -> core.Boot:
 def look(module: AnsibleModule, wish: core.Wish) -> core.Found:
     store = Path("/var/lib/selinux") / wish.policy / "active"
     enforce = text_of(SELINUXFS / "enforce").strip()
-    live = {name: text_of(SELINUXFS / "booleans" / name).startswith("1") for name in wish.booleans if (SELINUXFS / "booleans" / name).exists()}
+    live = {
+        name: text_of(SELINUXFS / "booleans" / name).startswith("1")
+        for name in wish.booleans
+        if (SELINUXFS / "booleans" / name).exists()
+    }
     return core.Found(
         mode={"1": "enforcing", "0": "permissive"}.get(enforce, "disabled"),
         apparmor=text_of(Path("/sys/module/apparmor/parameters/enabled")).strip() == "Y",
@@ -181,10 +185,12 @@ def main() -> None:
         module.exit_json(changed=False, mode=found.mode, apparmor=False, reboot_required=False, reason=reason)
     try:
         plan = core.plan(wish, found)
-    except core.Impossible as error:
+    except core.ImpossibleError as error:
         # In check mode the packages of an earlier task may not be there yet.
         if module.check_mode:
-            module.exit_json(changed=True, mode=found.mode, apparmor=found.apparmor, reboot_required=True, reason=str(error))
+            module.exit_json(
+                changed=True, mode=found.mode, apparmor=found.apparmor, reboot_required=True, reason=str(error)
+            )
         module.fail_json(msg=str(error))
     if not module.check_mode:
         for step in plan.steps:

@@ -13,8 +13,8 @@ version_added: 0.1.0
 author: onprem.dify contributors
 description:
   - Puts the options of all mounts of the list into force and makes them last.
-  - A line of C(/etc/fstab) keeps its own options and gets the missing ones; a line that is not there is added. Where the administrator
-    has a mount unit of their own, which hides C(/etc/fstab), that unit gets a drop-in.
+  - A line of C(/etc/fstab) keeps its own options and gets the missing ones; a line that is not there is added. Where
+    the administrator has a mount unit of their own, which hides C(/etc/fstab), that unit gets a drop-in.
   - A directory that is no mount is bound on itself until the next boot, so that open files stay where they are.
   - What counts is what the kernel shows in C(/proc/self/mountinfo), not what was done before.
 options:
@@ -47,10 +47,10 @@ options:
         elements: str
         default: []
       group:
-        description: Group that is added to the options as C(gid); a system group of this name is made where there is none.
+        description: Group that is added to the options as C(gid); made as a system group where there is none.
         type: str
       members:
-        description: Users that join the group on hosts that have them, each with the unit that is restarted to notice it.
+        description: Users that join the group where they exist, each with the unit that is restarted to notice it.
         type: dict
         default: {}
 attributes:
@@ -214,7 +214,7 @@ def main() -> None:
     wishes = [wish_of(mount) for mount in module.params["mounts"]]
     try:
         files = core.persistent(wishes)
-    except core.Masked as error:
+    except core.MaskedError as error:
         module.fail_json(msg=f"{error} is masked on this host: unmask it, or leave its mount out of the list")
     diffs = write_files(module, files)
 
