@@ -26,6 +26,12 @@ __all__ = ["FILES", "OPERATOR", "PACKAGES", "SETUP", "ensure", "path", "served"]
 BUILD = "_image"
 
 
+def building_names(site: str) -> tuple[str, str]:
+    """Each lab builds under names of its own, so that `down` knows what a killed build left."""
+    # No site has an underscore in its name.
+    return f".building_{site}", f".building_{site}_files"
+
+
 def key(suite: str, mirror: Mirror) -> str:
     recipe = json.dumps([suite, mirror.archive, mirror.security, PACKAGES, NODE_FILES, NODE_SETUP, FIRST_ID, SHIFT])
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]
@@ -42,7 +48,7 @@ def ensure(lab: Lab, members: Members) -> tuple[Path, float]:
     with _one_builder(root.parent):
         if root.is_dir():
             return root, 0.0
-        building = root.with_name(f".building-{lab.name}")
+        building = root.with_name(building_names(lab.name)[0])
         members.kill(BUILD)
         remove_tree(building)
         _build(lab, members, building)
@@ -63,7 +69,7 @@ def _one_builder(folder: Path) -> Iterator[None]:
 
 
 def _build(lab: Lab, members: Members, target: Path) -> None:
-    files = target.with_name(f"{target.name}-files")
+    files = target.with_name(building_names(lab.name)[1])
     remove_tree(files)
     for name, content in NODE_FILES.items():
         file = files / name

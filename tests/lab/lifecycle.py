@@ -166,14 +166,9 @@ def _remove_disks(lab: Lab) -> None:
 
 
 def _unfinished_images(lab: Lab) -> list[Path]:
-    """What a killed build left: each lab builds under names of its own."""
-    names = (f".building-{lab.name}", f".building-vm-{lab.name}")
-    return [path for name in names for path in (lab.cache / "images").glob(f"{name}*") if _belongs(path.name, name)]
-
-
-def _belongs(found: str, name: str) -> bool:
-    # `.building-lab-files` is of lab `lab`; `.building-lab-two` is of another lab.
-    return found in (name, f"{name}-files", f"{name}.log")
+    """What a killed build left."""
+    vm = f".building-vm-{lab.name}"
+    return [lab.cache / "images" / name for name in (*image.building_names(lab.name), vm, f"{vm}.log")]
 
 
 def _require_network(lab: Lab) -> None:

@@ -48,10 +48,11 @@ ExecStart=/usr/sbin/ip -force -batch /etc/onprem-lab/network
 [Install]
 WantedBy=sysinit.target
 """
-# The host's tmpfs there cannot be remounted from a user namespace, a node's own can.
-SHM_UNIT = """\
+# A tmpfs mounted by the host cannot be remounted from a user namespace, a node's own can. The range of groups that may
+# ping has to lie inside the namespace, where that of Debian does not.
+NODE_UNIT = """\
 [Unit]
-Description=Shared memory of this lab node
+Description=What a lab node has of its own although it shares the host's kernel
 DefaultDependencies=no
 Before=local-fs-pre.target
 Wants=local-fs-pre.target
@@ -60,6 +61,7 @@ Wants=local-fs-pre.target
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/usr/bin/mount -t tmpfs -o mode=1777,nosuid,nodev tmpfs /dev/shm
+ExecStart=/bin/sh -c 'echo 0 65535 > /proc/sys/net/ipv4/ping_group_range'
 
 [Install]
 WantedBy=sysinit.target
@@ -73,7 +75,7 @@ FILES = {
     f"etc/sudoers.d/{OPERATOR}": SUDOERS,
     "etc/resolv.conf": "",
 }
-NODE_FILES = {**FILES, "etc/systemd/system/onprem-lab-shm.service": SHM_UNIT}
+NODE_FILES = {**FILES, "etc/systemd/system/onprem-lab-node.service": NODE_UNIT}
 SETUP = f"""\
 #!/bin/sh
 set -e
@@ -86,6 +88,6 @@ systemctl --root="$1" --quiet disable apt-daily.timer apt-daily-upgrade.timer
 """
 NODE_SETUP = f"""\
 {SETUP}
-systemctl --root="$1" --quiet enable onprem-lab-shm.service
+systemctl --root="$1" --quiet enable onprem-lab-node.service
 systemctl --root="$1" --quiet mask console-getty.service
 """

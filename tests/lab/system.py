@@ -32,13 +32,13 @@ def run_json(*argv: str) -> Any:
 
 
 def mounts_below(folder: Path) -> list[Path]:
-    """Mount points at or below a folder, innermost first."""
-    found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        point = Path(line.split()[4].encode().decode("unicode_escape"))
-        if point == folder or folder in point.parents:
-            found.append(point)
-    return found[::-1]
+    return parse_mounts(Path("/proc/self/mountinfo").read_text(), folder)
+
+
+def parse_mounts(mountinfo: str, folder: Path) -> list[Path]:
+    """Mount points at or below a folder, the last mounted first: the order in which they can be unmounted."""
+    points = [Path(line.split()[4].encode().decode("unicode_escape")) for line in mountinfo.splitlines()]
+    return [point for point in reversed(points) if point == folder or folder in point.parents]
 
 
 def unmount_below(folder: Path) -> None:
@@ -47,11 +47,13 @@ def unmount_below(folder: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder, never crossing into something that is still mounted."""
+    """Remove a folder or file, never crossing into something that is still mounted."""
     if mounts_below(folder):
         raise LabError(f"{folder}: still mounted, not removed")
-    if folder.exists():
+    if folder.is_dir():
         shutil.rmtree(folder)
+    else:
+        folder.unlink(missing_ok=True)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str, pause: float = 0.05) -> None:
