@@ -176,9 +176,15 @@ def _line(check: Check, sources: Sources) -> Any:
     if missing:
         return f"{', '.join(missing)} does not exist", False
     texts = {path: sources.text(path) or "" for path in _matches(check, sources)}
-    matches = {path: re.search(str(check["pattern"]), text, re.MULTILINE) for path, text in texts.items()}
-    hits = [f"{path}: {_whole_line(match)}" for path, match in matches.items() if match]
-    return "; ".join(hits) or "no such line", bool(hits) != (check.get("state") == "absent")
+    hits, unmet = [], []
+    for pattern in map(str, as_list(check["pattern"])):
+        matches = {path: re.search(pattern, text, re.MULTILINE) for path, text in texts.items()}
+        found = [f"{path}: {_whole_line(match)}" for path, match in matches.items() if match]
+        hits += found
+        unmet += [] if found else [pattern]
+    if check.get("state") == "absent":
+        return "; ".join(hits) or "no such line", not hits
+    return f"no line like {' or '.join(unmet)}" if unmet else "; ".join(hits), not unmet
 
 
 def _whole_line(match: Any) -> str:
@@ -189,7 +195,7 @@ def _whole_line(match: Any) -> str:
 
 def _describe_line(check: Check) -> str:
     word = "no line" if check.get("state") == "absent" else "a line"
-    return f"{word} like {check['pattern']} in {_joined(check['path'])}"
+    return f"{word} like {_joined(check['pattern'], ' and ')} in {_joined(check['path'])}"
 
 
 def _mount(check: Check, sources: Sources) -> Any:

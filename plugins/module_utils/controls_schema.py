@@ -74,6 +74,12 @@ CHECKS: Dict[str, Parameters] = {
     "command": Parameters(("argv", "pattern"), ("state", "rc")),
 }
 PATTERNS = frozenset({"line", "audit_rule", "command"})
+# What may be a list, by the name of the parameter; the other parameters are single values.
+LISTS = frozenset(
+    {"allowed", "argv", "contains", "excludes", "group", "name", "only", "options", "owner", "path", "pattern", "rc"}
+)
+SINGLE = frozenset({("mount", "path"), ("command", "pattern")})
+MAY_BE_EMPTY = frozenset({"value", "allowed"})
 
 
 def as_list(value: Any) -> List[Any]:
@@ -144,6 +150,12 @@ def check_faults(check: Any) -> List[str]:
     faults += [f"check {kind} does not know {name}" for name in check if name not in allowed]
     if known.one_of and not any(name in check for name in known.one_of):
         faults.append(f"check {kind} needs one of {', '.join(known.one_of)}")
+    for name, value in check.items():
+        if isinstance(value, (list, tuple, dict)) and (name not in LISTS or (kind, name) in SINGLE):
+            faults.append(f"check {kind} takes a single {name}")
+        if value in ([], "", None) and name not in MAY_BE_EMPTY:
+            # An empty wish would always be fulfilled.
+            faults.append(f"check {kind}: {name} is empty")
     if kind == "account" and "rule" in check:
         faults += _account_faults(check)
     if kind in PATTERNS:
