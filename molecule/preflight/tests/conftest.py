@@ -33,6 +33,7 @@ class Answer:
 
 def run_preflight(*arguments: str, inventory: Path = INVENTORY, vault_password_file: Path | None = None) -> Answer:
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+    environment.pop("ANSIBLE_FORCE_COLOR", None)
     if vault_password_file:
         environment["ANSIBLE_VAULT_PASSWORD_FILE"] = str(vault_password_file)
     command = ["ansible-playbook", str(ROOT / "playbooks/preflight.yml"), "-i", str(inventory), *arguments]

@@ -28,7 +28,8 @@ class Site:
     def play(self, playbook: str, *arguments: str, vault: bool = True) -> subprocess.CompletedProcess[str]:
         command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / "playbooks" / playbook]
         environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
-        environment.pop("ANSIBLE_VAULT_PASSWORD_FILE", None)
+        for name in ("ANSIBLE_VAULT_PASSWORD_FILE", "ANSIBLE_FORCE_COLOR"):
+            environment.pop(name, None)
         if vault:
             environment["ANSIBLE_VAULT_PASSWORD_FILE"] = str(self.password_file)
         return subprocess.run(
