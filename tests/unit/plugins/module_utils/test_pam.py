@@ -86,7 +86,8 @@ def test_stacks_that_were_changed_by_hand_are_found():
     [
         "auth sufficient pam_rootok.so\n# auth       required   pam_wheel.so\n@include common-auth\n",
         "auth sufficient pam_rootok.so\n@include common-auth\n",
-        "auth sufficient pam_rootok.so\nauth required pam_wheel.so use_uid\n# auth required pam_wheel.so deny\n@include common-auth\n",
+        "auth sufficient pam_rootok.so\nauth required pam_wheel.so use_uid\n"
+        "# auth required pam_wheel.so deny\n@include common-auth\n",
     ],
 )
 def test_su_is_for_one_group(su):
