@@ -17,7 +17,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.onprem.dify.plugins.module_utils.preflight import check_hosts, check_inventory
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_hosts import Hosts, findings
-from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import UNDECLARED, Inventory
+from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import Inventory
 from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import SECRETS_FILE
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
@@ -77,7 +77,7 @@ class ActionModule(ActionBase):
 
     def _known_variables(self) -> dict[str, Any]:
         """Every public variable of every role, from the argument specifications."""
-        known: dict[str, Any] = dict(UNDECLARED)
+        known: dict[str, Any] = {}
         for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
             for entry_point in self._load(path)["argument_specs"].values():
                 known.update(entry_point.get("options") or {})

@@ -14,11 +14,6 @@ from typing import Any, Iterable, List, Mapping, Optional, Sequence
 from ansible_collections.onprem.dify.plugins.module_utils.site import GROUPS, ZONE_OF_GROUP, ZONES
 
 SITE = "site"
-# Variables of an inventory that no role declares: one of the hosts, and one that comes from the vault.
-UNDECLARED: Mapping[str, Mapping[str, Any]] = {
-    "site_address": {"type": "str"},
-    "site_secrets": {"type": "dict", "no_log": True},
-}
 NOT_SET = "not set"
 
 
