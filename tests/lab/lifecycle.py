@@ -132,7 +132,7 @@ def clean(cache: Path) -> list[str]:
     sites = sorted(entry.name for entry in run_folder.iterdir() if entry.is_dir()) if run_folder.is_dir() else []
     for site in sites:
         down(remains(site, cache))
-    for part in ("images", "packages", "run", "runs"):
+    for part in ("images", "packages", "run", "runs", "logs"):
         remove_tree(cache / part)
     if cache.is_dir() and not any(cache.iterdir()):
         cache.rmdir()
