@@ -45,7 +45,7 @@ class Daemon:
         self.module = module
         self.params: Dict[str, Any] = module.params
         self.session = find_session()
-        self.program = module.get_bin_path("sshd", True, ["/usr/sbin", "/usr/local/sbin"])
+        self.program = find_program(module)
         self.main_text = self.read(self.params["main"]) or ""
         # sshd asks for a directory that its unit makes when it starts; with a socket that may still have to come.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -250,6 +250,11 @@ class Daemon:
                 pass
             if time.monotonic() > deadline:
                 return False
+
+
+def find_program(module: Any) -> str:
+    """Return where sshd is, an empty string if it is not installed."""
+    return str(module.get_bin_path("sshd", False, ["/usr/sbin", "/usr/local/sbin"]) or "")
 
 
 def wish(path: str, content: str, mode: int) -> files.Wish:

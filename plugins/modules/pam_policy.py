@@ -137,8 +137,9 @@ class Policy:
         self.module = module
         self.params: Dict[str, Any] = module.params
         params = self.params
-        # In check mode the dictionary may be a package that is still to be installed.
-        dictionary = any(Path(path).exists() for path in DICTIONARIES) or module.check_mode
+        self.absent = [name for name in pam.MODULES if not installed(name)]
+        # The dictionary comes with the packages: while those are still to come, check mode expects it.
+        dictionary = any(Path(path).exists() for path in DICTIONARIES) or bool(self.absent)
         self.quality = pam.Quality(
             params["minimum_length"],
             params["different"],
@@ -167,13 +168,8 @@ class Policy:
         faults = pam.faults(self.quality, self.lockout)
         if faults:
             raise PolicyError("; ".join(faults))
-        absent = [
-            name
-            for name in pam.MODULES
-            if not any(next(Path("/").glob(f"{place}/{name}"), None) for place in LIBRARIES)
-        ]
-        if absent and not self.module.check_mode:
-            raise PolicyError(f"PAM has no {', '.join(absent)}: the packages of the hardening are not installed")
+        if self.absent and not self.module.check_mode:
+            raise PolicyError(f"PAM has no {', '.join(self.absent)}: the packages of the hardening are not installed")
 
     def wishes(self) -> List[files.Wish]:
         """Return all files as they have to be."""
@@ -243,6 +239,11 @@ class Policy:
         if code == 0 and features == current:
             return []
         return ["authselect", "select", profile, *features, "--force"]
+
+
+def installed(name: str) -> bool:
+    """Whether a module of PAM is there."""
+    return any(next(Path("/").glob(f"{place}/{name}"), None) for place in LIBRARIES)
 
 
 def below(root: Path, path: Path) -> Path:

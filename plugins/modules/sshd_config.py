@@ -122,7 +122,14 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.onprem.dify.plugins.module_utils.files import FileError
 from ansible_collections.onprem.dify.plugins.module_utils.rollback import Rollback, RollbackError
-from ansible_collections.onprem.dify.plugins.module_utils.sshd_host import NAME, Daemon, RefusedError, apply, confirm
+from ansible_collections.onprem.dify.plugins.module_utils.sshd_host import (
+    NAME,
+    Daemon,
+    RefusedError,
+    apply,
+    confirm,
+    find_program,
+)
 
 
 def main() -> None:
@@ -146,6 +153,10 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    if not find_program(module):
+        if module.check_mode:
+            module.exit_json(changed=True, rollback_armed=False, exceptions=[])
+        module.fail_json(msg=f"host {platform.node()}: sshd is not installed", rollback_armed=False)
     daemon = Daemon(module)
     rollback = Rollback(daemon.run, NAME)
     try:
