@@ -188,7 +188,7 @@ def parse_effective(output: str) -> Dict[str, List[str]]:
     """Read `sshd -T`."""
     options: Dict[str, List[str]] = {}
     for line in output.splitlines():
-        keyword, _, value = line.strip().partition(" ")
+        keyword, value = [*line.strip().split(" ", 1), ""][:2]
         if keyword:
             options.setdefault(keyword.lower(), []).append(value)
     return options

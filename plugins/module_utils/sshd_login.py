@@ -188,7 +188,7 @@ def _port(effective: Effective, login: Login) -> List[Finding]:
 
 def _listens(value: str, login: Login) -> bool:
     value = value.split(" ", 1)[0]  # "address rdomain name"
-    address, _, port = value.rpartition(":")
+    address, port = value.rsplit(":", 1)
     address = address.strip("[]")
     if port != str(login.port):
         return False

@@ -14,7 +14,7 @@ description:
   - Sets keys and lines in several files in one task, where a whole file or a drop-in is not possible.
   - A file that does not exist is left alone. Owner and mode stay as they are.
 author:
-  - onprem.dify contributors
+  - onprem.dify contributors (@onprem-dify)
 options:
   edits:
     description: The files and what has to stand in them.

@@ -17,7 +17,7 @@ description:
     logins with a key as well.
   - Accounts besides root with uid 0, names that stand twice and passwords outside of /etc/shadow are refused.
 author:
-  - onprem.dify contributors
+  - onprem.dify contributors (@onprem-dify)
 options:
   maximum_days:
     description: Age at which a password has to be changed.

@@ -17,7 +17,7 @@ description:
   - The old stacks come back by themselves, unless a fresh login with privilege escalation confirms the new ones. The
     action plugin of the same name makes that login.
 author:
-  - onprem.dify contributors
+  - onprem.dify contributors (@onprem-dify)
 options:
   backend:
     description: What makes the stacks on this system. V(files) writes system-auth and password-auth.
@@ -230,7 +230,7 @@ class Policy:
         """Return the command that selects the features of the policy, nothing if they are selected."""
         if self.params["backend"] != "authselect":
             return []
-        code, out, _ = self.run(["authselect", "current", "--raw"])
+        code, out, _err = self.run(["authselect", "current", "--raw"])
         profile, current = pam.parse_authselect(out) if code == 0 else ("", [])
         if not profile:
             known = self.must(["authselect", "list"])

@@ -18,7 +18,7 @@ description:
   - After the reload the old configuration comes back by itself, unless a fresh login confirms the new one. The action
     plugin of the same name makes that login.
 author:
-  - onprem.dify contributors
+  - onprem.dify contributors (@onprem-dify)
 options:
   path:
     description: The drop-in. sshd takes the first value it finds, so its name sorts before all others.
