@@ -156,6 +156,9 @@ def check_faults(check: Any) -> List[str]:
         if value in ([], "", None) and name not in MAY_BE_EMPTY:
             # An empty wish would always be fulfilled.
             faults.append(f"check {kind}: {name} is empty")
+    if kind == "command":
+        # YAML reads an unquoted +0 or yes as something else than it looks like.
+        faults += [f"quote {word!r} in argv" for word in as_list(check.get("argv")) if not isinstance(word, str)]
     if kind == "account" and "rule" in check:
         faults += _account_faults(check)
     if kind in PATTERNS:

@@ -147,6 +147,7 @@ def test_a_waiver_holds_on_its_last_day() -> None:
         ({"check": {"type": "line", "path": "/x", "pattern": "("}}, "pattern '('"),
         ({"check": {"type": "mount", "path": "/tmp", "options": []}}, "options is empty"),
         ({"check": {"type": "command", "argv": ["true"], "pattern": ["a", "b"]}}, "takes a single pattern"),
+        ({"check": {"type": "command", "argv": ["find", "-size", 0], "pattern": "a"}}, "quote 0 in argv"),
         ({"check": {"type": "sysctl", "key": ["a"], "value": 1}}, "takes a single key"),
         ({"check": {"type": "account", "rule": "tall"}}, "unknown account rule tall"),
         ({"check": {"type": "account", "rule": "unique_ids", "max_days": 1}}, "does not know max_days"),
