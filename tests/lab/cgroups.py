@@ -186,13 +186,16 @@ class PlainMembers(Members):
 class SystemdMembers(Members):
     """Transient scopes with a delegated cgroup, for a host whose PID 1 is systemd."""
 
-    SLICE = "onpremlab.slice"
+    def __init__(self, site: str) -> None:
+        super().__init__(site)
+        # A hyphen would put the slice into another one; no site has an underscore in its name.
+        self.slice = f"onpremlab_{site.replace('-', '_')}.slice"
 
     def unit(self, member: str) -> str:
         return f"onprem-lab:{self.site}:{member}.scope"
 
     def folders(self, member: str) -> list[Path]:
-        return [self.hierarchies["unified"] / self.SLICE / self.unit(member)]
+        return [self.hierarchies["unified"] / self.slice / self.unit(member)]
 
     def names(self) -> list[str]:
         lines = run("systemctl", "list-units", "--all", "--plain", "--no-legend", self.unit("*")).splitlines()
@@ -200,7 +203,7 @@ class SystemdMembers(Members):
 
     def command(self, member: str, argv: list[str], *_: object) -> list[str]:
         self.remove(member)
-        unit = [f"--unit={self.unit(member)}", f"--slice={self.SLICE}", "--property=Delegate=yes"]
+        unit = [f"--unit={self.unit(member)}", f"--slice={self.slice}", "--property=Delegate=yes"]
         return ["systemd-run", "--scope", "--quiet", "--collect", *unit, *argv]
 
     def remove(self, member: str) -> None:
@@ -208,7 +211,7 @@ class SystemdMembers(Members):
         wait_until(lambda: not self.unified(member).exists(), 10, f"{member}: end of its scope")
 
     def remove_site(self) -> None:
-        """systemd removes an empty slice by itself."""
+        run("systemctl", "stop", self.slice)
 
 
 def members_of(site: str) -> Members:

@@ -21,7 +21,8 @@ def row(lab: Lab, host: Host, members: Members) -> tuple[str, ...]:
     state = state_of(lab, host, members)
     used = ("-", "-")
     if state in ("running", "frozen"):
-        used = (duration(members.seconds_up(host.name)), f"{members.memory(host.name) >> 20} MiB")
+        memory = members.memory(host.name)
+        used = (duration(members.seconds_up(host.name)), f"{memory >> 20} MiB" if memory else "-")
     return (host.name, ",".join(host.groups), host.address, state, *used, disk_use(lab, host))
 
 

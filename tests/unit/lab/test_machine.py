@@ -53,7 +53,7 @@ def test_under_systemd_members_are_scopes_that_no_other_lab_can_have(monkeypatch
     monkeypatch.setattr(cgroups, "hierarchies", lambda: {"unified": Path("/sys/fs/cgroup")})
     assert cgroups.SystemdMembers("a").unit("b-c") != cgroups.SystemdMembers("a-b").unit("c")
     assert cgroups.SystemdMembers("lab").unified("db1") == Path(
-        "/sys/fs/cgroup/onpremlab.slice/onprem-lab:lab:db1.scope"
+        "/sys/fs/cgroup/onpremlab_lab.slice/onprem-lab:lab:db1.scope"
     )
 
 
