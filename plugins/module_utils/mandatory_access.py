@@ -16,6 +16,14 @@ ARGUMENTS = {"selinux": "security=selinux selinux=1", "apparmor": "security=appa
 # What switches SELinux off where it is on by default.
 CONTRARY = ("selinux=0", "enforcing=0")
 
+_UNIT = "apparmor.service"
+_START = ("systemctl", "enable", "--now", _UNIT)
+SERVICE_STEPS: Dict[str, List[Tuple[str, ...]]] = {
+    "masked": [("systemctl", "unmask", _UNIT), _START],
+    "disabled": [_START],
+    "inactive": [_START],
+}
+
 
 class Wish(NamedTuple):
     """Which system is to be in force; mode, policy and the rest are SELinux's."""
@@ -36,10 +44,14 @@ class Boot(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A host as it is. mode is enforcing, permissive or disabled, and speaks of the running kernel."""
+    """A host as it is. mode is enforcing, permissive or disabled, and speaks of the running kernel.
+
+    service is the unit that loads AppArmor's profiles: enabled, disabled, masked, inactive (enabled, not run) or empty.
+    """
 
     mode: str = "disabled"
     apparmor: bool = False
+    service: str = "enabled"
     config: str = ""
     policies: Sequence[str] = ()
     relabel: bool = False
@@ -93,16 +105,15 @@ def plan(wish: Wish, found: Found) -> Plan:
 
 
 def _plan_apparmor(found: Found) -> Plan:
+    if not found.service:
+        raise ImpossibleError("AppArmor is not installed")
+    steps = [Step(command=command) for command in SERVICE_STEPS.get(found.service, ())]
     if found.apparmor:
-        return Plan(_boot_steps("apparmor", found.boot) if found.boot.drop_in else [])
+        return Plan(steps + (_boot_steps("apparmor", found.boot) if found.boot.drop_in else []))
+    reason = "AppArmor is off in the running kernel"
     if found.boot.kind != "grub":
-        return Plan(
-            [],
-            f"AppArmor is off in this kernel. Without GRUB, add {ARGUMENTS['apparmor']} to the arguments by hand",
-        )
-    return Plan(
-        _boot_steps("apparmor", found.boot), "AppArmor is off in the running kernel, the next boot switches it on"
-    )
+        return Plan(steps, f"{reason}. Without GRUB, add {ARGUMENTS['apparmor']} to the arguments by hand")
+    return Plan(steps + _boot_steps("apparmor", found.boot), f"{reason}, the next boot switches it on")
 
 
 def _plan_selinux(wish: Wish, found: Found) -> Plan:

@@ -70,8 +70,7 @@ from pathlib import Path
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.onprem.dify.plugins.module_utils import audit_rules as core
-
-CONTAINER_SIGNS = ("/run/systemd/container", "/.dockerenv", "/run/.containerenv")
+from ansible_collections.onprem.dify.plugins.module_utils import host
 
 
 def output(module: AnsibleModule, *argv: str) -> str:
@@ -84,15 +83,6 @@ def output(module: AnsibleModule, *argv: str) -> str:
 
 def ask_kernel(module: AnsibleModule) -> core.Kernel:
     return core.Kernel(output(module, "auditctl", "-l"), output(module, "auditctl", "-s"))
-
-
-def write(module: AnsibleModule, path: Path, text: str) -> None:
-    path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-    candidate = Path(module.tmpdir) / "rules"
-    candidate.write_text(text)
-    candidate.chmod(0o640)
-    module.atomic_move(str(candidate), str(path))
-    path.chmod(0o640)
 
 
 def load(module: AnsibleModule, key: str, lines: list[str]) -> None:
@@ -114,16 +104,13 @@ def main() -> None:
     lines = core.for_machine(core.clean(module.params["rules"]), os.uname().machine)
     key = f"onprem-dify-{core.digest(lines)}"
     text = core.rules_text(lines, str(path), key)
-    try:
-        before = path.read_text()
-    except FileNotFoundError:
-        before = ""
+    before = host.text_of(path)
     written = before != text
     if written and not module.check_mode:
-        write(module, path, text)
-    diff = [{"before_header": str(path), "after_header": str(path), "before": before, "after": text}] if written else []
+        host.replace(module, path, text, 0o640)
+    diff = [host.file_diff(path, before, text)] if written else []
 
-    if any(Path(sign).exists() for sign in CONTAINER_SIGNS):
+    if host.in_container():
         reason = "a container has no audit of its own, the rules are written and not loaded"
         module.exit_json(changed=written, diff=diff, key=key, loaded=False, reboot_required=False, reason=reason)
 

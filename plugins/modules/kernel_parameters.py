@@ -96,18 +96,10 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.onprem.dify.plugins.module_utils import host
 from ansible_collections.onprem.dify.plugins.module_utils import kernel_parameters as core
 
 FOLDERS = ("/etc/sysctl.d", "/run/sysctl.d", "/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d")
-# How a service manager, Docker or Podman say that this is a container.
-CONTAINER_SIGNS = ("/run/systemd/container", "/.dockerenv", "/run/.containerenv")
-
-
-def read(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except (FileNotFoundError, UnicodeDecodeError):
-        return ""
 
 
 def load_modules(module: AnsibleModule, container: bool) -> list[str]:
@@ -129,14 +121,11 @@ def load_modules(module: AnsibleModule, container: bool) -> list[str]:
 
 def write_file(module: AnsibleModule, text: str) -> dict[str, str]:
     """Write the file where it differs and return its diff."""
-    path = module.params["path"]
-    before = read(path)
+    path = Path(module.params["path"])
+    before = host.text_of(path)
     if before != text and not module.check_mode:
-        candidate = Path(module.tmpdir) / "sysctl"
-        candidate.write_text(text)
-        candidate.chmod(0o644)
-        module.atomic_move(str(candidate), path)
-    return {"before_header": path, "after_header": path, "before": before, "after": text}
+        host.replace(module, path, text)
+    return host.file_diff(path, before, text)
 
 
 def apply(module: AnsibleModule, lines: list[core.Setting], kernel: core.ProcSys) -> None:
@@ -169,7 +158,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    container = any(Path(sign).exists() for sign in CONTAINER_SIGNS)
+    container = host.in_container()
     kernel = core.ProcSys()
     lines = core.settings(module.params["parameters"], module.params["optional"])
 
@@ -187,7 +176,7 @@ def main() -> None:
         apply(module, lines, kernel)
 
     later = core.read_after(module.params["path"], FOLDERS)
-    overridden = core.overridden(lines, [(path, read(path)) for path in later])
+    overridden = core.overridden(lines, [(path, host.text_of(Path(path))) for path in later])
     for sentence in overridden:
         module.warn(sentence)
     result: dict[str, Any] = {

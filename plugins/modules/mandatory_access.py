@@ -15,7 +15,8 @@ description:
   - For SELinux sets mode and policy for the next boot and now, booleans and policy modules, and the arguments of the
     kernel where SELinux is off. Between permissive and enforcing no reboot is needed. Switching SELinux on takes one
     that labels all files in permissive mode, and another run after it.
-  - For AppArmor sees to the arguments of the kernel where it is off. Profiles are left alone.
+  - For AppArmor sees to the unit that loads the profiles, and to the arguments of the kernel where it is off. Profiles
+    are left alone.
   - Says in one warning why a reboot is needed, and does not reboot.
   - In a container nothing is done, because the kernel is that of the container's host.
 options:
@@ -79,22 +80,17 @@ reason:
 """
 
 import bz2
+import tempfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.onprem.dify.plugins.module_utils import host
 from ansible_collections.onprem.dify.plugins.module_utils import mandatory_access as core
 
-CONTAINER_SIGNS = ("/run/systemd/container", "/.dockerenv", "/run/.containerenv")
 SELINUXFS = Path("/sys/fs/selinux")
+APPARMOR = Path("/sys/module/apparmor/parameters/enabled")
 GRUB_GENERATED = Path("/boot/grub/grub.cfg")
-
-
-def text_of(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
 
 
 def cil_of(path: Path) -> str:
@@ -108,7 +104,7 @@ def cil_of(path: Path) -> str:
 
 def boot_loader(module: AnsibleModule) -> core.Boot:
     if module.get_bin_path("update-grub") and GRUB_GENERATED.exists():
-        return core.Boot("grub", text_of(Path(core.GRUB_DROP_IN)), text_of(GRUB_GENERATED))
+        return core.Boot("grub", host.text_of(Path(core.GRUB_DROP_IN)), host.text_of(GRUB_GENERATED))
     grubby = module.get_bin_path("grubby")
     if grubby:
         _rc, out, _err = module.run_command([grubby, "--info=ALL"])
@@ -116,22 +112,38 @@ def boot_loader(module: AnsibleModule) -> core.Boot:
     return core.Boot()
 
 
+def apparmor_service(module: AnsibleModule) -> str:
+    """Return how the unit that loads AppArmor's profiles stands."""
+    query = ["systemctl", "show", "--property=LoadState,UnitFileState,ActiveState", "apparmor.service"]
+    _rc, out, _err = module.run_command(query)
+    state = dict(line.partition("=")[::2] for line in out.splitlines())
+    if state.get("LoadState") == "masked":
+        return "masked"
+    if state.get("LoadState") != "loaded":
+        return ""
+    if state.get("UnitFileState") != "enabled":
+        return "disabled"
+    on = host.text_of(APPARMOR).strip() == "Y"
+    return "inactive" if on and state.get("ActiveState") != "active" else "enabled"
+
+
 def look(module: AnsibleModule, wish: core.Wish) -> core.Found:
     store = Path("/var/lib/selinux") / wish.policy / "active"
-    enforce = text_of(SELINUXFS / "enforce").strip()
+    enforce = host.text_of(SELINUXFS / "enforce").strip()
     live = {
-        name: text_of(SELINUXFS / "booleans" / name).startswith("1")
+        name: host.text_of(SELINUXFS / "booleans" / name).startswith("1")
         for name in wish.booleans
         if (SELINUXFS / "booleans" / name).exists()
     }
     return core.Found(
         mode={"1": "enforcing", "0": "permissive"}.get(enforce, "disabled"),
-        apparmor=text_of(Path("/sys/module/apparmor/parameters/enabled")).strip() == "Y",
-        config=text_of(Path(core.CONFIG)),
+        apparmor=host.text_of(APPARMOR).strip() == "Y",
+        service=apparmor_service(module),
+        config=host.text_of(Path(core.CONFIG)),
         policies=[path.parent.name for path in Path("/etc/selinux").glob("*/policy")],
         relabel=Path(core.AUTORELABEL).exists(),
         booleans=live,
-        kept_booleans=core.parse_booleans(text_of(store / "booleans.local")),
+        kept_booleans=core.parse_booleans(host.text_of(store / "booleans.local")),
         modules={name: cil_of(store / "modules" / "400" / name / "cil") for name in wish.modules},
         boot=boot_loader(module),
     )
@@ -144,23 +156,19 @@ def run(module: AnsibleModule, argv: list[str]) -> None:
 
 
 def install_modules(module: AnsibleModule, names: tuple[str, ...], wish: core.Wish, found: core.Found) -> None:
-    files = []
-    for name in names:
-        file = Path(module.tmpdir) / f"{name}.cil"
-        file.write_text(wish.modules[name])
-        files.append(str(file))
-    run(module, ["semodule", *(["--noreload"] if found.mode == "disabled" else []), "--install", *files])
+    with tempfile.TemporaryDirectory(prefix="onprem-dify-") as folder:
+        files = {name: Path(folder, f"{name}.cil") for name in names}
+        for name, file in files.items():
+            file.write_text(wish.modules[name])
+        noreload = ["--noreload"] if found.mode == "disabled" else []
+        run(module, ["semodule", *noreload, "--install", *map(str, files.values())])
 
 
 def take(module: AnsibleModule, step: core.Step, wish: core.Wish, found: core.Found) -> None:
     if step.policy_modules:
         install_modules(module, step.policy_modules, wish, found)
     elif step.file:
-        Path(step.file).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        candidate = Path(module.tmpdir) / "candidate"
-        candidate.write_text(step.after)
-        candidate.chmod(0o644)
-        module.atomic_move(str(candidate), step.file)
+        host.replace(module, Path(step.file), step.after)
     elif step.enforce:
         (SELINUXFS / "enforce").write_text(core.enforce_value(step.enforce))
     else:
@@ -180,18 +188,19 @@ def main() -> None:
     )
     wish = core.Wish(**{name: module.params[name] for name in core.Wish._fields})
     found = look(module, wish)
-    if any(Path(sign).exists() for sign in CONTAINER_SIGNS):
+    if host.in_container():
         reason = "a container has no kernel of its own, so neither SELinux nor AppArmor can be changed from inside"
         module.exit_json(changed=False, mode=found.mode, apparmor=False, reboot_required=False, reason=reason)
     try:
         plan = core.plan(wish, found)
     except core.ImpossibleError as error:
-        # In check mode the packages of an earlier task may not be there yet.
-        if module.check_mode:
-            module.exit_json(
-                changed=True, mode=found.mode, apparmor=found.apparmor, reboot_required=True, reason=str(error)
-            )
-        module.fail_json(msg=str(error))
+        if not module.check_mode:
+            module.fail_json(msg=str(error))
+        # The packages of an earlier task may not be there yet. AppArmor's switches itself on.
+        later = wish.system == "selinux"
+        module.exit_json(
+            changed=later, mode=found.mode, apparmor=found.apparmor, reboot_required=later, reason=str(error)
+        )
     if not module.check_mode:
         for step in plan.steps:
             take(module, step, wish, found)

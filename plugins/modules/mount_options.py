@@ -113,6 +113,7 @@ from typing import Any, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.onprem.dify.plugins.module_utils import host
 from ansible_collections.onprem.dify.plugins.module_utils import mount_options as core
 
 SUBOPTIONS = {
@@ -174,27 +175,16 @@ def wish_of(mount: dict[str, Any]) -> core.Wish:
     return core.Wish(mount["path"], options, mount["src"], mount["fstype"], mount["extra"])
 
 
-def read(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except FileNotFoundError:
-        return ""
-
-
 def write_files(module: AnsibleModule, files: dict[str, str]) -> list[dict[str, str]]:
     """Write the files that differ and return their diffs."""
     diffs = []
     for path, text in files.items():
-        before = read(path)
+        before = host.text_of(Path(path))
         if before == text:
             continue
-        diffs.append({"before_header": path, "after_header": path, "before": before, "after": text})
+        diffs.append(host.file_diff(Path(path), before, text))
         if not module.check_mode:
-            Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            candidate = Path(module.tmpdir) / "candidate"
-            candidate.write_text(text)
-            candidate.chmod(0o644)
-            module.atomic_move(str(candidate), path)
+            host.replace(module, Path(path), text)
     if diffs and not module.check_mode and Path("/run/systemd/system").is_dir():
         run(module, ["systemctl", "daemon-reload"])
     return diffs

@@ -142,6 +142,20 @@ def test_apparmor_that_is_on_is_left_alone() -> None:
     assert Case(core.Found(apparmor=True), core.Wish("apparmor")).plan == core.Plan([], "")
 
 
+@pytest.mark.parametrize(
+    ("service", "verbs"),
+    [("enabled", []), ("inactive", ["enable"]), ("disabled", ["enable"]), ("masked", ["unmask", "enable"])],
+)
+def test_the_profiles_of_apparmor_are_loaded_at_boot(service: str, verbs: list[str]) -> None:
+    commands = Case(core.Found(apparmor=True, service=service), core.Wish("apparmor")).commands()
+    assert [command[1] for command in commands] == verbs
+
+
+def test_apparmor_that_is_not_installed_is_refused() -> None:
+    with pytest.raises(core.ImpossibleError, match="AppArmor is not installed"):
+        core.plan(core.Wish("apparmor"), core.Found(service=""))
+
+
 def test_apparmor_that_is_off_comes_with_the_next_boot() -> None:
     case = Case(core.Found(boot=core.Boot("grub", generated="linux apparmor=0")), core.Wish("apparmor"))
     assert "apparmor=1" in case.files()[core.GRUB_DROP_IN]
