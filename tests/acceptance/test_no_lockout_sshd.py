@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lab import ssh
+from lab.processes import kill_tree
 from lab.runs import PROJECT, play
 
 HOST = "db1"
@@ -163,23 +161,8 @@ def kill_between_change_and_confirmation(site, playbook: Path, options: dict[str
         assert waiting.wait(timeout=60) == 0
     finally:
         waiting.kill()
-        kill_with_children(process.pid)
+        kill_tree(process.pid)
         process.wait()
-
-
-def kill_with_children(pid: int) -> None:
-    """Kill a process and all below it; the workers of Ansible are in sessions of their own."""
-    children: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            number, rest = stat.read_text().split(" (", 1)
-            children.setdefault(int(rest.rsplit(")", 1)[1].split()[1]), []).append(int(number))
-    doomed = [pid]
-    for parent in doomed:
-        doomed += children.get(parent, [])
-    for one in doomed:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(one, signal.SIGKILL)
 
 
 def login(site, *options: str) -> list[str]:

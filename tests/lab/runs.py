@@ -149,6 +149,8 @@ def play(
     project = folder / "project"
     if not project.is_symlink():
         project.symlink_to(PROJECT)
+    # The runner keeps the variables of the first run in the folder unless it finds none.
+    (folder / "env" / "extravars").unlink(missing_ok=True)
     run = Run(playbook=str(playbook))
     before, started = _child_cpu(), time.monotonic()
     result = ansible_runner.run(
