@@ -59,7 +59,7 @@ class Members:
         """Members that have a cgroup, running or not."""
         raise NotImplementedError
 
-    def command(self, member: str, argv: list[str], *_: object) -> list[str]:
+    def command(self, member: str, argv: list[str]) -> list[str]:
         """The command that runs a program as a member, in the foreground; a fresh cgroup is ready for it."""
         raise NotImplementedError
 
@@ -153,7 +153,7 @@ class PlainMembers(Members):
         sites = [point / "onprem-lab" / self.site for point in self.hierarchies.values()]
         return sorted({entry.name for site in sites if site.is_dir() for entry in site.iterdir() if entry.is_dir()})
 
-    def command(self, member: str, argv: list[str], *_: object) -> list[str]:
+    def command(self, member: str, argv: list[str]) -> list[str]:
         self.remove(member)
         for folder in self.folders(member):
             folder.mkdir(parents=True, exist_ok=True)
@@ -201,7 +201,7 @@ class SystemdMembers(Members):
         lines = run("systemctl", "list-units", "--all", "--plain", "--no-legend", self.unit("*")).splitlines()
         return [line.split()[0].split(":")[2].removesuffix(".scope") for line in lines]
 
-    def command(self, member: str, argv: list[str], *_: object) -> list[str]:
+    def command(self, member: str, argv: list[str]) -> list[str]:
         self.remove(member)
         unit = [f"--unit={self.unit(member)}", f"--slice={self.slice}", "--property=Delegate=yes"]
         return ["systemd-run", "--scope", "--quiet", "--collect", *unit, *argv]

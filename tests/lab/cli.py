@@ -88,8 +88,11 @@ def show_status(arguments: Arguments) -> None:
 
 def open_shell(arguments: Arguments) -> None:
     lab = lab_of(arguments)
+    host = lab.host(arguments.host)
+    if not members_of(lab.name).running(host.name):
+        raise LabError(f"{host.name}: not running")
     words = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
-    command = ssh.command(lab, lab.host(arguments.host), *words)
+    command = ssh.command(lab, host, *words)
     os.execvp(command[0], command)
 
 

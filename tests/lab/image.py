@@ -16,12 +16,10 @@ from pathlib import Path
 from .cgroups import Members
 from .errors import LabError
 from .owners import FIRST_ID, SHIFT, shift
-from .recipe import FILES, NODE_FILES, NODE_SETUP, OPERATOR, PACKAGES, SETUP
+from .recipe import NODE_FILES, NODE_SETUP, PACKAGES
 from .sources import Mirror, of_this_machine
 from .system import remove_tree
 from .topology import Lab
-
-__all__ = ["FILES", "OPERATOR", "PACKAGES", "SETUP", "ensure", "path", "served"]
 
 BUILD = "_image"
 

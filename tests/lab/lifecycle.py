@@ -16,7 +16,7 @@ from .progress import Progress
 from .system import mounts_below, remove_tree, unmount_below, wait_until
 from .topology import NODE, VM, Host, Lab, remains
 
-SSH_SECONDS = 60
+SSH_SECONDS = {NODE: 60, VM: 240}
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def start(lab: Lab, host: Host, base: Path, members: Members, progress: Progress
     if members.frozen(host.name):
         raise LabError(f"{host.name}: frozen, thaw it first")
     boot(lab, host, base, members)
-    wait_until(lambda: ssh.available(lab, host), SSH_SECONDS, f"{host.name}: answer over ssh")
+    wait_until(lambda: ssh.available(lab, host), SSH_SECONDS[host.kind], f"{host.name}: answer over ssh")
     state = f"started, ssh after {progress.seconds() - began:.1f} s" if fresh else "running already"
     progress.done(f"{host.name:<12} {host.address:<15} {state}")
 
