@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def kill_tree(pid: int) -> None:
-    """Kill a process and all below it; the workers of Ansible are in sessions of their own, so a group is not enough."""
+    """Kill a process and all below it: the workers of Ansible are in sessions of their own."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
