@@ -44,7 +44,7 @@ options:
 EXAMPLES = r"""
 - name: Show what may reach this host
   ansible.builtin.debug:
-    msg: "{{ (site | onprem.dify.host_firewall(inventory_hostname)).zones.site.rules }}"
+    msg: "{{ (site_facts | onprem.dify.host_firewall(inventory_hostname)).zones.site.rules }}"
 """
 
 RETURN = r"""

@@ -37,7 +37,7 @@ options:
 EXAMPLES = r"""
 - name: Show what this host will try
   ansible.builtin.debug:
-    msg: "{{ (site | onprem.dify.probe_plan(inventory_hostname)).targets }}"
+    msg: "{{ (site_facts | onprem.dify.probe_plan(inventory_hostname)).targets }}"
 """
 
 RETURN = r"""

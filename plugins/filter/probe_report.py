@@ -38,7 +38,7 @@ options:
 EXAMPLES = r"""
 - name: Show the matrix
   ansible.builtin.debug:
-    msg: "{{ (site | onprem.dify.probe_report(hostvars)).text }}"
+    msg: "{{ (site_facts | onprem.dify.probe_report(hostvars)).text }}"
 """
 
 RETURN = r"""

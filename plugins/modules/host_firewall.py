@@ -48,7 +48,7 @@ attributes:
 EXAMPLES = r"""
 - name: Allow the flows of the site and drop the rest
   onprem.dify.host_firewall:
-    rules: "{{ site | onprem.dify.host_firewall(inventory_hostname) }}"
+    rules: "{{ site_facts | onprem.dify.host_firewall(inventory_hostname) }}"
 """
 
 RETURN = r"""

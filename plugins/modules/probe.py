@@ -42,7 +42,7 @@ attributes:
 EXAMPLES = r"""
 - name: Try what the site says about this host
   onprem.dify.probe:
-    targets: "{{ (site | onprem.dify.probe_plan(inventory_hostname)).targets }}"
+    targets: "{{ (site_facts | onprem.dify.probe_plan(inventory_hostname)).targets }}"
 """
 
 RETURN = r"""
