@@ -53,12 +53,8 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.onprem.dify.plugins.module_utils.controls_schema import (
-    Waiver,
-    check_faults,
-    entry_faults,
-    parse_waivers,
-)
+from ansible_collections.onprem.dify.plugins.module_utils.controls_schema import check_faults, entry_faults
+from ansible_collections.onprem.dify.plugins.module_utils.controls_waivers import Waiver, parse_waivers
 
 ROOT = Path(__file__).parents[2]
 CATALOGUE = ROOT / "roles" / "verify" / "files" / "controls"

@@ -89,10 +89,9 @@ import os
 import re
 import time
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.onprem.dify.plugins.module_utils.controls import applicable_checks, count, evaluate
 from ansible_collections.onprem.dify.plugins.module_utils.controls_host import NOT_FOUND, Host, Run, Sources, host_tags
+from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
 
 SECONDS = "30"
 
@@ -101,7 +100,7 @@ def now() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def runner(module: AnsibleModule) -> Run:
+def runner(module: QuietModule) -> Run:
     """Return what runs a program for the checks: never through a shell, in plain English, and not for ever."""
     timeout = module.get_bin_path("timeout")
 
@@ -122,7 +121,7 @@ def os_name(host: Host) -> str:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "controls": {"type": "list", "elements": "dict", "required": True},
             "tags": {"type": "list", "elements": "str", "default": []},

@@ -78,9 +78,8 @@ findings:
 import time
 from pathlib import Path
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.onprem.dify.plugins.module_utils.controls_report import files, message, summary
+from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
 
 
 def write(folder: Path, pages: dict[str, str]) -> None:
@@ -101,7 +100,7 @@ def point_to(folder: Path) -> None:
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = QuietModule(
         argument_spec={
             "directory": {"type": "path", "required": True},
             "site": {"type": "str", "required": True},

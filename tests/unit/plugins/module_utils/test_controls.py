@@ -10,11 +10,8 @@ import pytest
 
 from ansible_collections.onprem.dify.plugins.module_utils import controls, controls_report
 from ansible_collections.onprem.dify.plugins.module_utils.controls_host import NOT_FOUND, Sources
-from ansible_collections.onprem.dify.plugins.module_utils.controls_schema import (
-    applicability,
-    entry_faults,
-    parse_waivers,
-)
+from ansible_collections.onprem.dify.plugins.module_utils.controls_schema import applicability, entry_faults
+from ansible_collections.onprem.dify.plugins.module_utils.controls_waivers import parse_waivers
 
 GROUPS = {"all": ["db1", "db2", "gateway1"], "database": ["db1", "db2"]}
 ENTRY: dict[str, Any] = {
