@@ -40,7 +40,7 @@ def up(lab: Lab, hosts: tuple[Host, ...]) -> None:
     progress = Progress()
     members = members_of(lab.name)
     with locked(lab):
-        hostlimits.raise_inotify(lab)
+        hostlimits.check(len(hosts))
         ssh.make_key(lab)
         bases = _ensure_images(lab, hosts, members, progress)
         network.up(lab)
@@ -122,7 +122,6 @@ def down(lab: Lab) -> int:
         for part in _unfinished_images(lab):
             remove_tree(part)
         remove_tree(lab.state)
-    hostlimits.restore_inotify(lab)
     return len(machines)
 
 

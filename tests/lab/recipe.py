@@ -86,8 +86,10 @@ rm -f "$1"/etc/ssh/ssh_host_* "$1"/etc/apt/sources.list "$1"/etc/apt/sources.lis
 systemctl --root="$1" --quiet enable onprem-lab-network.service
 systemctl --root="$1" --quiet disable apt-daily.timer apt-daily-upgrade.timer
 """
+# All nodes share the inotify instances that the host allows to root, often 128: what a node does not need takes none.
+WITHOUT_INOTIFY = "systemd-ask-password-console.path systemd-ask-password-wall.path user@.service polkit.service"
 NODE_SETUP = f"""\
 {SETUP}
 systemctl --root="$1" --quiet enable onprem-lab-node.service
-systemctl --root="$1" --quiet mask console-getty.service
+systemctl --root="$1" --quiet mask console-getty.service {WITHOUT_INOTIFY}
 """
