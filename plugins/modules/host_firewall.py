@@ -74,7 +74,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -230,51 +230,65 @@ def as_diff(title: str, before: Optional[str], after: Optional[str]) -> Dict[str
     return {"before_header": title, "after_header": title, "before": before or "", "after": after or ""}
 
 
+class Differences(NamedTuple):
+    """What differs from the rules, each as before and after, and the state of the unit."""
+
+    files: Dict[str, Tuple[Optional[str], Optional[str]]]
+    running: Dict[str, Tuple[Optional[List[str]], Optional[List[str]]]]
+    flushed: bool
+    active: bool
+    enablement: str
+
+    @property
+    def action(self) -> str:
+        return how(self.active, self.flushed, bool(self.files or self.running))
+
+    def as_diff(self) -> List[Dict[str, str]]:
+        diff = [as_diff(str(ETC / name), before, after) for name, (before, after) in self.files.items()]
+        diff += [
+            as_diff(f"running firewalld: {thing}", _lines(before), _lines(after))
+            for thing, (before, after) in self.running.items()
+        ]
+        if not self.active or self.enablement != "enabled":
+            state = f"{'active' if self.active else 'inactive'}, {self.enablement or 'missing'}\n"
+            diff.append(as_diff(UNIT, state, "active, enabled\n"))
+        if self.flushed:
+            diff.append(as_diff("kernel", "no rules of firewalld\n", "the rules of firewalld\n"))
+        return diff
+
+    def way_back(self) -> List[List[str]]:
+        """Return the commands that make firewalld take the old files again."""
+        if self.active:
+            return [["systemctl", "restart" if self.flushed else "reload-or-restart", UNIT]]
+        stop = [["systemctl", "stop", UNIT]]
+        return stop if self.enablement == "enabled" else [*stop, ["systemctl", "disable", UNIT]]
+
+
 def converge(module: AnsibleModule, host: Host, rollback: Rollback) -> Dict[str, Any]:
     rules = module.params["rules"]
-    texts = firewall_xml.files(rules)
-    installed = shutil.which("firewall-offline-cmd") is not None
-    if not installed and not module.check_mode:
-        module.fail_json(
-            msg="firewalld is not installed; the role onprem.dify.packages (playbooks/harden.yml) installs it."
-        )
-    if rollback.pending() and not module.check_mode:
-        # A run that was killed left rules that nobody confirmed.
-        rollback.run_now()
+    if not module.check_mode:
+        if shutil.which("firewall-offline-cmd") is None:
+            missing = "firewalld is not installed; the role onprem.dify.packages (playbooks/harden.yml) installs it."
+            module.fail_json(msg=missing)
+        if rollback.pending():
+            # A run that was killed left rules that nobody confirmed.
+            rollback.run_now()
 
-    changed_files = differences(host.files(), texts)
-    enablement = host.enablement()
-    active = host.active()
+    texts = firewall_xml.files(rules)
     wanted = dict(firewall_xml.running(rules), **{"by hand": []})
-    drift = differences(host.running(wanted), wanted) if active and not changed_files else {}
-    flushed = active and host.flushed()
-    diff = [as_diff(str(ETC / name), before, after) for name, (before, after) in changed_files.items()]
-    diff += [
-        as_diff(f"running firewalld: {thing}", _lines(before), _lines(after))
-        for thing, (before, after) in drift.items()
-    ]
-    if not active or enablement != "enabled":
-        state = f"{'active' if active else 'inactive'}, {enablement or 'missing'}\n"
-        diff.append(as_diff(UNIT, state, "active, enabled\n"))
-    if flushed:
-        diff.append(as_diff("kernel", "no rules of firewalld\n", "the rules of firewalld\n"))
-    paths = [str(ETC / name) for name in changed_files]
-    action = how(active, flushed, bool(changed_files or drift))
-    result = {"changed": bool(diff), "diff": diff, "files": paths, "action": action, "rollback_armed": False}
+    found = compare(host, texts, wanted)
+    diff = found.as_diff()
+    paths = [str(ETC / name) for name in found.files]
+    result = {"changed": bool(diff), "diff": diff, "files": paths, "action": found.action, "rollback_armed": False}
     if not diff or module.check_mode:
         return result
 
-    if changed_files:
+    if found.files:
         host.check(texts)
-    if active:
-        old_state = [["systemctl", "restart" if flushed else "reload-or-restart", UNIT]]
-    else:
-        old_state = [["systemctl", "stop", UNIT]]
-        old_state += [] if enablement == "enabled" else [["systemctl", "disable", UNIT]]
-    if action != "none":
-        rollback.arm(paths, old_state, module.params["rollback_seconds"])
+    if found.action != "none":
+        rollback.arm(paths, found.way_back(), module.params["rollback_seconds"])
     try:
-        take_over(host, changed_files, action, enablement)
+        take_over(host, found)
         left = differences(host.running(wanted), wanted)
         if left:
             raise RollbackError("the running firewalld does not hold the new rules: " + explain(left))
@@ -286,6 +300,19 @@ def converge(module: AnsibleModule, host: Host, rollback: Rollback) -> Dict[str,
     return result
 
 
+def compare(host: Host, texts: Mapping[str, str], wanted: Mapping[str, List[str]]) -> Differences:
+    active = host.active()
+    changed = differences(host.files(), texts)
+    return Differences(
+        files=changed,
+        # Where files change, the running firewalld differs anyway.
+        running=differences(host.running(wanted), wanted) if active and not changed else {},
+        flushed=active and host.flushed(),
+        active=active,
+        enablement=host.enablement(),
+    )
+
+
 def how(active: bool, flushed: bool, changed: bool) -> str:
     if not active:
         return "start"
@@ -293,16 +320,16 @@ def how(active: bool, flushed: bool, changed: bool) -> str:
     return "restart" if flushed else "reload" if changed else "none"
 
 
-def take_over(host: Host, changed: Mapping[str, Tuple[Any, Optional[str]]], action: str, enablement: str) -> None:
-    for name, (_before, after) in changed.items():
+def take_over(host: Host, found: Differences) -> None:
+    for name, (_before, after) in found.files.items():
         host.write(name, after)
-    if enablement == "masked":
+    if found.enablement == "masked":
         host.must(["systemctl", "unmask", UNIT])
-    if enablement != "enabled":
+    if found.enablement != "enabled":
         host.must(["systemctl", "enable", UNIT])
-    if action in ("start", "restart"):
-        host.must(["systemctl", action, UNIT])
-    elif action == "reload":
+    if found.action in ("start", "restart"):
+        host.must(["systemctl", found.action, UNIT])
+    elif found.action == "reload":
         host.must(["firewall-cmd", "--reload"])
     host.wait_until_running()
 

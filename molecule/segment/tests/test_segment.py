@@ -73,7 +73,7 @@ def test_rules_flushed_behind_the_back_of_firewalld_come_back(site):
     assert {host for host, _task in site.play("playbooks/segment.yml", limit="db1").changed} == (
         {"db1"} if gone else set()
     )
-    assert "drop" in site.root("db1", "nft list chain inet firewalld filter_IN_site")
+    assert "filter_IN_site_allow" in site.root("db1", "nft list chain inet firewalld filter_IN_site")
 
 
 def test_a_stranger_in_the_same_network_reaches_nothing(site, listening):
