@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from lab.scratch import copy_of_example
 
 ROOT = Path(__file__).resolve().parents[1]
 LOGS = Path(os.environ.get("LAB_CACHE") or Path.home() / ".cache" / "onprem-dify") / "logs"
@@ -22,6 +25,7 @@ class Step:
     name: str
     command: str
     suite: str = ""
+    hosts: tuple[str, ...] = ()
     full: bool = False
 
 
@@ -37,7 +41,7 @@ STEPS = (
     Step("lab", "pytest -q tests/acceptance/test_lab.py"),
     Step("molecule-preflight", "molecule test -s preflight"),
     Step("molecule-debian12", "molecule test -s harden -s segment", suite="bookworm"),
-    Step("molecule-debian13", "molecule test -s harden -s segment", suite="trixie"),
+    Step("molecule-debian13", "molecule test -s harden -s segment", "trixie", hosts=("gateway1", "worker1", "db1")),
     Step("acceptance", "pytest -q tests/acceptance --ignore tests/acceptance/test_lab.py"),
     Step("benchmark", "python tests/benchmarks/benchmark.py --gate"),
     Step("molecule-selinux", "molecule test -s selinux"),
@@ -76,6 +80,10 @@ def passed(step: Step, number: int, total: int) -> bool:
     environment["ANSIBLE_CONFIG"] = str(ROOT / "ansible.cfg")
     if step.suite:
         environment["LAB_SUITE"] = step.suite
+    if step.hosts:
+        folder = LOGS.parent / "inventories" / step.name
+        shutil.rmtree(folder, ignore_errors=True)
+        environment["LAB_INVENTORY"] = str(copy_of_example(folder, "lab13", "76", step.hosts))
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as output:
         done = subprocess.run(

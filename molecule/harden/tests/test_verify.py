@@ -149,7 +149,7 @@ def verify(host, only_one, tmp_path: Path):
         words = [
             "ansible-playbook",
             "-i",
-            str(host.backend.ansible_runner.inventory_file),
+            str(Path(host.backend.ansible_runner.inventory_file).resolve()),
             str(ROOT / "playbooks/verify.yml"),
         ]
         words += ["--limit", name, "--extra-vars", json.dumps(given), *options]
