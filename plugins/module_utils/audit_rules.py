@@ -71,6 +71,10 @@ class Kernel(NamedTuple):
     status: str
 
     @property
+    def on(self) -> bool:
+        return re.search(r"^enabled\s+[12]\b", self.status, re.MULTILINE) is not None
+
+    @property
     def locked(self) -> bool:
         return re.search(r"^enabled\s+2\b", self.status, re.MULTILINE) is not None
 
@@ -82,6 +86,6 @@ class Kernel(NamedTuple):
 
 
 def loaded(kernel: Kernel, key: str, lines: Sequence[str]) -> bool:
-    """Tell whether the kernel has the rule set: its last rule, and no fewer rules than it has."""
+    """Tell whether the kernel records by the rule set: audit is on, with its last rule and no fewer rules."""
     wanted = sum(1 for line in lines if line.startswith(("-a", "-A", "-w")))
-    return kernel.has(key) and kernel.size() > wanted
+    return kernel.on and kernel.has(key) and kernel.size() > wanted

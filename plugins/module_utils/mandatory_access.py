@@ -191,7 +191,8 @@ def _boolean_steps(wish: Wish, found: Found) -> List[Step]:
         if found.booleans[name] != value or found.kept_booleans.get(name) != value
     ]
     words = tuple(f"{name}={int(wish.booleans[name])}" for name in differing)
-    return [Step(command=("setsebool", "-P", *words))] if words else []
+    # Kept and set apart: what reloads the policy may not write to the pipes that a module gives its commands.
+    return [Step(command=("setsebool", "-N", "-P", *words)), Step(command=("setsebool", *words))] if words else []
 
 
 def diffs(steps: Sequence[Step]) -> List[Dict[str, str]]:

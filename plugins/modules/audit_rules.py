@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: audit_rules
 short_description: Write audit rules and have the kernel load them
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Writes a rule set to one file of C(/etc/audit/rules.d) and loads all rules with C(augenrules).
   - The last rule of the set carries a digest as its key, so what counts is what the kernel has loaded, not what was
@@ -121,7 +121,7 @@ def main() -> None:
         module.warn(reason)
         module.exit_json(changed=written, diff=diff, key=key, loaded=False, reboot_required=True, reason=reason)
     if stale:
-        count = f"{kernel.size()} rules, not this rule set\n"
+        count = f"{kernel.size()} rules{'' if kernel.on else ', audit off'}\n"
         diff.append(
             {"before_header": "kernel", "after_header": "kernel", "before": count, "after": f"rule set {key}\n"}
         )

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: kernel_parameters
 short_description: Set kernel parameters at boot and now
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Writes all parameters to one file of C(sysctl.d) and gives the running kernel those that differ.
   - A pattern over interfaces such as C(net.ipv4.conf.*.rp_filter) is written with C(all) and C(default) beside it and

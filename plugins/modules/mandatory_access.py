@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: mandatory_access
 short_description: Keep SELinux or AppArmor in force
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - For SELinux sets mode and policy for the next boot and now, booleans and policy modules, and the arguments of the
     kernel where SELinux is off. Between permissive and enforcing no reboot is needed. Switching SELinux on takes one
@@ -80,6 +80,7 @@ reason:
 """
 
 import bz2
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -155,13 +156,23 @@ def run(module: AnsibleModule, argv: list[str]) -> None:
         module.fail_json(msg=f"{' '.join(argv)}: {(err or out).strip()}")
 
 
+def load_policy(module: AnsibleModule) -> None:
+    """Load the policy with no way to speak: the program's domain may not write to the pipes that a module gives it."""
+    program = module.get_bin_path("load_policy", required=True)
+    null = subprocess.DEVNULL
+    code = subprocess.run([program], stdin=null, stdout=null, stderr=null, check=False).returncode
+    if code != 0:
+        module.fail_json(msg=f"load_policy: the kernel refused the policy, exit code {code}")
+
+
 def install_modules(module: AnsibleModule, names: tuple[str, ...], wish: core.Wish, found: core.Found) -> None:
     with tempfile.TemporaryDirectory(prefix="onprem-dify-") as folder:
         files = {name: Path(folder, f"{name}.cil") for name in names}
         for name, file in files.items():
             file.write_text(wish.modules[name])
-        noreload = ["--noreload"] if found.mode == "disabled" else []
-        run(module, ["semodule", *noreload, "--install", *map(str, files.values())])
+        run(module, ["semodule", "--noreload", "--install", *map(str, files.values())])
+    if found.mode != "disabled":
+        load_policy(module)
 
 
 def take(module: AnsibleModule, step: core.Step, wish: core.Wish, found: core.Found) -> None:

@@ -10,7 +10,7 @@ DOCUMENTATION = r"""
 module: mount_options
 short_description: Give mounts their options, at boot and now
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Puts the options of all mounts of the list into force and makes them last.
   - A line of C(/etc/fstab) keeps its own options and gets the missing ones; a line that is not there is added. Where

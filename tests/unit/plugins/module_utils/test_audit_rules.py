@@ -65,7 +65,12 @@ LOADED = f"""\
     ],
 )
 def test_the_kernel_says_what_it_has_loaded(listed: str, result: bool) -> None:
-    assert core.loaded(core.Kernel(listed, ""), "onprem-dify-1", RULES) is result
+    assert core.loaded(core.Kernel(listed, "enabled 1\n"), "onprem-dify-1", RULES) is result
+
+
+@pytest.mark.parametrize(("status", "result"), [("enabled 0\n", False), ("enabled 2\n", True), ("", False)])
+def test_rules_are_nothing_while_audit_is_off(status: str, result: bool) -> None:
+    assert core.loaded(core.Kernel(LOADED, status), "onprem-dify-1", RULES) is result
 
 
 def test_immutable_rules_are_seen() -> None:

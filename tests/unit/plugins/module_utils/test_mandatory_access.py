@@ -108,10 +108,10 @@ def test_config_lines_are_added_where_missing() -> None:
     assert core.config_with("", "enforcing", "targeted") == "SELINUX=enforcing\nSELINUXTYPE=targeted\n"
 
 
-def test_all_booleans_are_set_by_one_command() -> None:
+def test_all_booleans_are_kept_and_set_together() -> None:
     wish = core.Wish("selinux", booleans={"b": True, "a": False, "kept": True})
     found = HEALTHY._replace(booleans={"a": True, "b": True, "kept": True}, kept_booleans={"kept": True})
-    assert Case(found, wish).commands() == [("setsebool", "-P", "a=0", "b=1")]
+    assert Case(found, wish).commands() == [("setsebool", "-N", "-P", "a=0", "b=1"), ("setsebool", "a=0", "b=1")]
 
 
 def test_booleans_wait_until_selinux_is_on() -> None:
