@@ -14,7 +14,7 @@ DOCUMENTATION = r"""
 name: site_drawing
 short_description: Draw the zones, hosts and flows of the site
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Returns the text of an SVG file that is legible on paper and on light and dark screens.
 options:

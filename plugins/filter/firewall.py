@@ -16,7 +16,7 @@ DOCUMENTATION = r"""
 name: host_firewall
 short_description: Work out the firewall of one host from the flows of the site
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Returns the settings, sets of addresses, zones and policies that let exactly the flows of the site
     in and out of a host.

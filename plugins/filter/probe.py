@@ -14,7 +14,7 @@ DOCUMENTATION = r"""
 name: probe_plan
 short_description: Work out what a host has to try to prove the flows
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Every flow of the site and a list of doors that no flow opens, on every other host, over TCP and UDP.
 positional: host, outside

@@ -14,7 +14,7 @@ DOCUMENTATION = r"""
 name: probe_report
 short_description: Judge what the hosts of a site found
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Compares what M(onprem.dify.probe) found on every host with what the flows of the site say.
   - A host without a result is wrong.

@@ -14,7 +14,7 @@ DOCUMENTATION = r"""
 name: site
 short_description: Work out the site from the inventory
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Returns everything that several roles need to know of the whole site, so that it is computed once.
 positional: groups, settings

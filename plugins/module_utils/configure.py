@@ -34,7 +34,7 @@ class ConfigureError(Exception):
 
 
 class Outcome(NamedTuple):
-    diff: List[files.Diff]
+    diff: List[Dict[str, str]]
     files: List[str]
     units: List[Dict[str, str]]
 
@@ -274,7 +274,7 @@ class Configure:
         for path in future:
             _touch(path)
         if future:
-            newest, _ = self._newest()
+            newest = self._newest()[0]
         for action in units.TOGETHER:
             names = [step.name for step in steps if step.action == action]
             if names:
@@ -301,9 +301,9 @@ class Configure:
             return
         message = f"{shlex.join(command)}: {err.strip() or out.strip() or f'exit code {code}'}"
         if unit:
-            _, journal, _ = self._module.run_command(
+            journal = self._module.run_command(
                 ["journalctl", "--no-pager", "--quiet", "--lines=10", "--output=cat", f"--unit={unit}"]
-            )
+            )[1]
             message += f"\nits last words:\n{journal.strip()}" if journal.strip() else ""
         raise ConfigureError(message)
 

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: host_firewall
 short_description: Make firewalld hold exactly the given rules
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Writes the whole of C(/etc/firewalld) (settings, zones, policies, sets of addresses), removes zones, policies,
     sets and direct rules that are not in O(rules), and has firewalld take them over by one reload or start.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: listen
 short_description: Listen for a while on ports that nothing listens on
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Starts a transient systemd unit without privileges that accepts TCP connections and answers UDP packets, so that
     M(onprem.dify.probe) has something to talk to where a service is not there yet. It stops by itself.

@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 module: probe
 short_description: Try many ports of other hosts at once
 version_added: 0.1.0
-author: onprem.dify contributors
+author: onprem.dify contributors (!UNKNOWN)
 description:
   - Tries every target over TCP or UDP, many at the same time, and returns what it found. Judging that is left to the
     filter P(onprem.dify.probe_report#filter).
