@@ -40,8 +40,9 @@ sync
 """
 
 
-def disk(lab: Lab, host: Host) -> Path:
-    return folder(lab, host) / "disk.qcow2"
+def disk(lab: Lab, host: Host, snapshot: Path) -> Path:
+    """A disk is of use only with the snapshot it was made from."""
+    return folder(lab, host) / f"{snapshot.name}.qcow2"
 
 
 def prepare(lab: Lab, host: Host) -> None:
@@ -54,32 +55,31 @@ def prepare(lab: Lab, host: Host) -> None:
 
 def boot(lab: Lab, host: Host, members: Members, snapshot: Path) -> None:
     """Start the VM: from the snapshot if it has no disk yet, else power it on with its disk as it is."""
-    if members.running(host.name):
-        # A lab that was killed may have left a machine without identity.
-        if not members.frozen(host.name) and not ssh.greets(host):
-            vm_qemu.console(folder(lab, host), identity(lab, host), vm_qemu.BOOT_SECONDS)
-        return
-    if snapshot != vm_image.path(lab, host):
-        raise LabError(f"{host.name}: all VMs of a lab have the same lab_memory and lab_disk")
     home, port = folder(lab, host), network.port_of(host.address)
-    fresh = not disk(lab, host).exists()
-    if fresh:
-        run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", snapshot / "disk.raw", disk(lab, host))
-    argv = vm_qemu.command(
-        home,
-        snapshot,
-        host.memory,
-        f"file={disk(lab, host)},format=qcow2",
-        # The cable ends with QEMU; without offloading it is the same as in the snapshot.
-        f"tap,ifname={port},script=no,downscript=no,vnet_hdr=off",
-        snapshot / "memory" if fresh else None,
-    )
-    members.start(host.name, argv, {}, home / vm_qemu.LOG)
+    running = members.running(host.name)
+    if not running:
+        _start(lab, host, members, snapshot)
     wait_until(
         (NETWORK_DEVICES / port).exists, 10, f"{host.name}: start of QEMU (see {home}/{vm_qemu.LOG})", pause=0.02
     )
     network.plug(lab, port)
-    vm_qemu.console(home, identity(lab, host), vm_qemu.BOOT_SECONDS)
+    # A lab that was killed may have left a running machine without identity.
+    if not (running and ssh.greets(host)):
+        vm_qemu.console(home, identity(lab, host), vm_qemu.BOOT_SECONDS)
+
+
+def _start(lab: Lab, host: Host, members: Members, snapshot: Path) -> None:
+    if snapshot != vm_image.path(lab, host):
+        raise LabError(f"{host.name}: all VMs of a lab have the same lab_memory and lab_disk")
+    home, overlay = folder(lab, host), disk(lab, host, snapshot)
+    fresh = not overlay.exists()
+    if fresh:
+        run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", snapshot / "disk.raw", overlay)
+    # The cable ends with QEMU; without offloading it is the same as in the snapshot.
+    cable = f"tap,ifname={network.port_of(host.address)},script=no,downscript=no,vnet_hdr=off"
+    memory = snapshot / "memory" if fresh else None
+    argv = vm_qemu.command(home, snapshot, host.memory, f"file={overlay},format=qcow2", cable, memory)
+    members.start(host.name, argv, {}, home / vm_qemu.LOG)
 
 
 def identity(lab: Lab, host: Host) -> str:

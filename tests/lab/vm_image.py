@@ -26,6 +26,7 @@ PACKAGES = (
     "selinux-basics",
     "selinux-policy-default",
     "policycoreutils",
+    "policycoreutils-python-utils",
     "python3-selinux",
     "python3-semanage",
 )
