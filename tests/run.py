@@ -44,9 +44,11 @@ STEPS = (
     Step("molecule-preflight", "molecule test -s preflight"),
     Step("molecule-debian12", ZONES, "bookworm"),
     Step("molecule-debian13", ZONES, "trixie", hosts=("gateway1", "worker1", "db1")),
-    Step("acceptance", "pytest -q tests/acceptance --ignore tests/acceptance/test_lab.py"),
+    Step("acceptance-dry-run", "pytest -q tests/acceptance/test_check_mode.py"),
     Step("benchmark", "python tests/benchmarks/benchmark.py --gate"),
-    Step("molecule-selinux", "molecule test -s selinux"),
+    Step("acceptance-no-lockout", "pytest -q tests/acceptance/test_no_lockout_*.py", full=True),
+    Step("acceptance-killed", "KILLS=10 pytest -q tests/acceptance/test_killed_controller.py", full=True),
+    Step("molecule-selinux", "molecule test -s selinux", full=True),
     Step("benchmark-full", "python tests/benchmarks/benchmark.py", full=True),
 )
 
