@@ -22,7 +22,8 @@ EXPECTED = Path(__file__).with_name("tasks.yml")
 PAGE = ROOT / "docs" / "benchmarks.md"
 SIZES = (1, 5, 20)
 MOST_TASKS = {"Harden the hosts": 32, "together": 45}
-MOST_SECONDS_OF_SECOND_RUN = 60
+# The goal is 60 s on two idle cores; twice that is not the machine's mood but a change that made the run slow.
+MOST_SECONDS_OF_SECOND_RUN = 120
 BEGIN, END = "<!-- benchmark: begin -->\n", "<!-- benchmark: end -->\n"
 HEAD = (
     "| hosts | run | evaluated tasks per host | changes | seconds | controller CPU s | CPU s per host |\n"

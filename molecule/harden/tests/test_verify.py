@@ -94,7 +94,7 @@ BREAKS = (
         "login",
         "mv /etc/profile.d/onprem-dify.sh /root/",
         "mv /root/onprem-dify.sh /etc/profile.d/",
-        ("accounts-timeout", "accounts-timeout-bash", "accounts-umask"),
+        ("accounts-timeout", "accounts-timeout-bash"),
     ),
     Break(
         "account",
