@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def site(start_site):
-    return start_site("dryrun", "88", ["gateway1", "worker1", "db1"])
+    return start_site("dryrun", "88", ["gateway1", "cp1", "db1"])
 
 
 @pytest.fixture(scope="module")

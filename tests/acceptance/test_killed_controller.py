@@ -19,7 +19,7 @@ ROLLBACK = 75
 
 @pytest.fixture(scope="module")
 def site(start_site):
-    return start_site("killed", "89", ["worker1", "db1"])
+    return start_site("killed", "89", ["cp1", "db1"])
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def successful(site: Site) -> Run:
 
 def inventory_of(size: int, folder: Path) -> Path:
     """A site of `size` hosts like the lab's own: a gateway, a control plane, and workers."""
-    groups = {"workers": [f"worker{number}" for number in range(1, size + 1)]}
+    groups = {"control_plane": ["cp1"]}
     if size > 2:
         groups = {
             "gateway": ["gateway1"],
@@ -118,9 +118,7 @@ def inventory_of(size: int, folder: Path) -> Path:
             name: {"ansible_host": f"{subnet[group]}.{first[group] + number}"} for number, name in enumerate(names)
         }
         hosts.setdefault(zone[group], {"children": {}})["children"][group] = {"hosts": members}
-    copy_of_example(folder, "bench", "87")
-    (folder / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False), encoding="utf-8")
-    return folder
+    return copy_of_example(folder, "bench", "87", tree=hosts)
 
 
 def write_table(rows: list[str]) -> None:

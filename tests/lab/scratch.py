@@ -16,20 +16,42 @@ from .runs import Run, play
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "inventories" / "lab"
+# The group without which an endpoint of the example has no home.
+HOMES = {"gateway": "gateway", "kube-api": "control_plane", "postgres": "database"}
 LAB = str(ROOT / "tests" / "lab" / "lab")
 
 
-def copy_of_example(folder: Path, name: str, network: str, keep: Iterable[str] = ()) -> Path:
-    """Copy the lab's inventory to `folder` as site `name` in 10.`network`.0.0/16, with the hosts to keep (or all)."""
+def copy_of_example(
+    folder: Path, name: str, network: str, keep: Iterable[str] = (), tree: dict[str, Any] | None = None
+) -> Path:
+    """Copy the lab's inventory to `folder` as site `name` in 10.`network`.0.0/16.
+
+    With the hosts to `keep`, or with another `tree` of groups, or as it is.
+    """
     shutil.copytree(EXAMPLE, folder, symlinks=True, dirs_exist_ok=True)
     for path in folder.rglob("*.yml"):
         text = path.read_text(encoding="utf-8").replace("10.77.", f"10.{network}.")
         path.write_text(text.replace("site_name: lab\n", f"site_name: {name}\n"), encoding="utf-8")
+    hosts = folder / "hosts.yml"
     if keep:
-        hosts = folder / "hosts.yml"
-        tree = only(yaml.safe_load(hosts.read_text(encoding="utf-8")), set(keep))
-        hosts.write_text(yaml.safe_dump(tree, sort_keys=False), encoding="utf-8")
+        tree = only(load(hosts), set(keep))
+    if tree:
+        dump(hosts, tree)
+        variables = load(folder / "group_vars/all/site.yml")
+        present = {group for zone in tree.values() for group in zone["children"]}
+        endpoints = variables["site_endpoints"]
+        variables["site_endpoints"] = {key: value for key, value in endpoints.items() if HOMES[key] in present}
+        dump(folder / "group_vars/all/site.yml", variables)
     return folder
+
+
+def load(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
+def dump(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 def only(tree: dict[str, Any], names: set[str]) -> dict[str, Any]:
