@@ -30,7 +30,8 @@ class Step:
 
 
 # Molecule remembers the machines of a run that was broken off: they go first.
-ZONES = "molecule destroy -s default && molecule test -s harden -s segment"
+HARDEN = "molecule destroy -s default && molecule test -s harden"
+ZONES = f"{HARDEN} -s segment"
 STEPS = (
     Step("gates-yamllint", "yamllint --strict ."),
     Step("gates-ruff", "ruff check . && ruff format --check ."),
@@ -43,9 +44,10 @@ STEPS = (
     Step("lab", "pytest -q tests/acceptance/test_lab.py"),
     Step("molecule-preflight", "molecule test -s preflight"),
     Step("molecule-debian12", ZONES, "bookworm"),
-    Step("molecule-debian13", ZONES, "trixie", hosts=("gateway1", "worker1", "db1")),
+    Step("molecule-debian13", HARDEN, "trixie", hosts=("gateway1", "worker1", "db1")),
     Step("acceptance-dry-run", "pytest -q tests/acceptance/test_check_mode.py"),
     Step("benchmark", "python tests/benchmarks/benchmark.py --gate"),
+    Step("molecule-debian13-zones", ZONES, "trixie", full=True),
     Step("acceptance-no-lockout", "pytest -q tests/acceptance/test_no_lockout_*.py", full=True),
     Step("acceptance-killed", "KILLS=10 pytest -q tests/acceptance/test_killed_controller.py", full=True),
     Step("molecule-selinux", "molecule test -s selinux", full=True),
