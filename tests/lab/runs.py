@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -145,12 +146,12 @@ def play(
 ) -> Run:
     """Run ``playbook`` on ``inventory``; ``folder`` is the runner's private data directory and keeps the artifacts."""
     folder = Path(folder)
-    (folder / "env").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     project = folder / "project"
     if not project.is_symlink():
         project.symlink_to(PROJECT)
-    # The runner keeps the variables of the first run in the folder unless it finds none.
-    (folder / "env" / "extravars").unlink(missing_ok=True)
+    # The runner prefers the variables and the command line that an earlier run left in its folder.
+    shutil.rmtree(folder / "env", ignore_errors=True)
     run = Run(playbook=str(playbook))
     before, started = _child_cpu(), time.monotonic()
     result = ansible_runner.run(
