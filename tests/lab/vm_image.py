@@ -17,6 +17,19 @@ from .topology import Host, Lab
 SUITE = "bookworm"
 BUILD = "_vm-image"
 RECIPE = Path(__file__).parent / "selinux"
+# Of what the roles install; to unpack them under emulation takes minutes and shows nothing.
+DEPENDENCIES = (
+    "file",
+    "gir1.2-nm-1.0",
+    "libnftables1",
+    "libpwquality1",
+    "polkitd",
+    "python3-attr",
+    "python3-dbus",
+    "python3-gi",
+    "python3-jsonschema",
+    "xml-core",
+)
 # A kernel, and what SELinux needs to be enforcing from the first boot on. What roles must install stays out.
 PACKAGES = (
     *recipe.PACKAGES,
@@ -29,6 +42,7 @@ PACKAGES = (
     "policycoreutils-python-utils",
     "python3-selinux",
     "python3-semanage",
+    *DEPENDENCIES,
 )
 FILES = {
     **recipe.FILES,

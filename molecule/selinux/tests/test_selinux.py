@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 
 import pytest
 
@@ -42,9 +43,7 @@ def test_auditd_runs_with_the_rules_of_the_collection(machine):
 
 def test_a_change_of_an_account_is_recorded(machine):
     machine.root("useradd recorded; userdel recorded")
-    assert "recorded" in machine.root(
-        "ausearch --input-logs --key identity --interpret --just-one; ausearch --input-logs -m ADD_USER --raw"
-    )
+    assert "useradd" in machine.root("ausearch --input-logs --key identity --comm useradd --interpret --just-one")
 
 
 @pytest.mark.parametrize(
@@ -74,10 +73,21 @@ def test_the_operator_does_not_see_the_processes_of_others(machine):
     assert machine.login(command="ps -e -o user=").stdout.split().count("root") == 0
 
 
-def test_the_firewall_runs_confined_and_lets_only_its_zones_in(machine):
+def test_the_firewall_runs_confined(machine):
     assert machine.root("firewall-cmd --state") == "running"
     assert "firewalld_t" in machine.root("ps --no-headers -o label -p $(systemctl show --value -p MainPID firewalld)")
-    assert machine.root("firewall-cmd --get-active-zones")
+
+
+def test_a_door_that_no_flow_names_is_shut(machine):
+    machine.root("systemd-run --quiet --collect --unit=door python3 -m http.server 8080")
+    try:
+        machine.root(
+            "curl --silent --retry 20 --retry-connrefused --retry-delay 1 --output /dev/null http://127.0.0.1:8080"
+        )
+        with pytest.raises(TimeoutError):
+            socket.create_connection((machine.host.address, 8080), timeout=3)
+    finally:
+        machine.root("systemctl stop door")
 
 
 def test_no_unit_failed(machine):
