@@ -41,6 +41,7 @@ STEPS = (
     Step("gates-ansible-doc", "python tests/gates/ansible_doc.py"),
     Step("gates-sanity", "tests/gates/sanity.sh"),
     Step("unit", "pytest -q tests/unit"),
+    Step("collection", "pytest -q tests/acceptance/test_collection.py"),
     Step("lab", "pytest -q tests/acceptance/test_lab.py"),
     Step("molecule-preflight", "molecule test -s preflight"),
     Step("molecule-debian12", ZONES, "bookworm"),
