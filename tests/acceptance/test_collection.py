@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -33,20 +34,32 @@ def test_the_tarball_holds_the_collection_and_nothing_else(tarball):
     assert [name for name in names if "secrets.yml" in name and not name.startswith("playbooks/")] == []
 
 
-def test_the_site_runs_from_an_installed_collection(tarball, tmp_path):
-    collections = tmp_path / "collections"
+@pytest.fixture
+def installed(tarball: Path, tmp_path: Path) -> Callable[..., str]:
+    """Run a playbook of the collection as it is after its installation, far from the checkout."""
     # Forced, as the checkout itself counts as installed.
-    run("ansible-galaxy", "collection", "install", "--force", "--no-deps", "-p", str(collections), str(tarball))
+    run("ansible-galaxy", "collection", "install", "--force", "--no-deps", "-p", str(tmp_path), str(tarball))
+    others = without_the_checkout(tmp_path / "others")
     inventory = copy_of_example(tmp_path / "inventory", "installed", "94", ["db1"])
-    empty = tmp_path / "ansible.cfg"
-    empty.touch()
-    paths = f"{collections}:{without_the_checkout(tmp_path / 'others')}"
-    answer = run(
-        *("ansible-playbook", "onprem.dify.site", "-i", str(inventory), "--tags", "inventory"),
-        environment={"ANSIBLE_CONFIG": str(empty), "ANSIBLE_COLLECTIONS_PATH": paths},
-        cwd=tmp_path,
-    )
-    assert "Preflight of the inventory: no findings" in answer
+    configuration = tmp_path / "ansible.cfg"
+    configuration.touch()
+    environment = {"ANSIBLE_CONFIG": str(configuration), "ANSIBLE_COLLECTIONS_PATH": f"{tmp_path}:{others}"}
+
+    def play(playbook: str, *options: str) -> str:
+        words = ("ansible-playbook", playbook, "-i", str(inventory), *options)
+        return run(*words, environment=environment, cwd=tmp_path)
+
+    return play
+
+
+def test_every_stage_is_found_by_its_full_name(installed):
+    stages = installed("onprem.dify.site", "--list-tasks")
+    for task in ("Check the inventory", "Harden the hosts", "Allow the flows of the site and drop the rest"):
+        assert task in stages
+
+
+def test_preflight_runs_from_an_installed_collection(installed):
+    assert "Preflight of the inventory: no findings" in installed("onprem.dify.preflight", "--tags", "inventory")
 
 
 def without_the_checkout(folder: Path) -> Path:
