@@ -1,0 +1,85 @@
+# Copyright: onprem.dify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pins of the bundle, as one host of the site sees them."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: pin
+short_description: Look up which version of a component the site runs
+version_added: 0.2.0
+author: onprem.dify contributors (!UNKNOWN)
+description:
+  - Reads the pins that come with the collection in C(bundle) and joins what the site says in the variable C(site_pins).
+  - A site that names another version loses the packages, archives and hashes of the delivered version, and gives its own.
+  - Fails if a component is unknown, and if C(site_pins) speaks of one that is unknown or is malformed.
+options:
+  _terms:
+    description: Names of components. All without any.
+    type: list
+    elements: str
+  archive:
+    description: Whether an archive for the architecture of the host is needed. Fails where none has a known checksum.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Install HAProxy at its pinned version and hold it
+  onprem.dify.package_set:
+    manager: "{{ ansible_facts['pkg_mgr'] }}"
+    versions: "{{ lookup('onprem.dify.pin', 'haproxy').package_versions }}"
+
+- name: Install etcd from its pinned archive
+  onprem.dify.release:
+    name: etcd
+    version: "{{ pin.version }}"
+    url: "{{ pin.archive.url }}"
+    sha256: "{{ pin.archive.sha256 }}"
+    strip_components: 1
+    links: {etcd: etcd, etcdctl: etcdctl}
+  vars:
+    pin: "{{ lookup('onprem.dify.pin', 'etcd', archive=true) }}"
+"""
+
+RETURN = r"""
+_list:
+  description:
+    - One dictionary for each component, with the fields of its file in C(bundle).
+    - C(package_version) is the version of its packages on the operating system of the host, C(version) where the pin does
+      not name this system.
+    - C(package_versions) holds that version for each of its packages. It is missing where the pin does not know the names of
+      the packages on this system.
+    - C(archive) holds C(url) and C(sha256) of the archive for the architecture of the host, if O(archive) was asked for.
+  type: list
+  elements: dict
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.onprem.dify.plugins.module_utils import pins
+from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
+
+BUNDLE = Path(__file__).parents[2] / "bundle"
+
+
+class LookupModule(LookupBase):
+    def run(self, terms: list[str], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
+        self.set_options(var_options=variables, direct=kwargs)
+        variables = variables or {}
+        site = plain(self._templar.template(variables.get("site_pins") or {}))
+        host = pins.Host(plain(variables.get("ansible_facts") or {}))
+        bundle = {path.stem: plain(self._loader.load_from_file(str(path))) for path in sorted(BUNDLE.glob("*.yml"))}
+        try:
+            return [
+                pins.select(bundle, site, str(term), host, archive=self.get_option("archive"))
+                for term in (terms or bundle)
+            ]
+        except pins.PinError as error:
+            raise AnsibleError(str(error)) from error

@@ -1,0 +1,181 @@
+# Copyright: onprem.dify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pins: which version of each component a site runs. No Ansible, no I/O."""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import re
+from typing import Any, Dict, List, Mapping, Optional, Sequence
+
+Pin = Dict[str, Any]
+
+REQUIRED = ("name", "version", "licence", "end_of_life", "source")
+OPTIONAL = ("end_of_life_note", "packages", "package_names", "archives", "requirements")
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+# What the pin of a version says of that version alone.
+OF_ONE_VERSION = ("packages", "archives", "requirements")
+NOTICE = datetime.timedelta(days=183)
+# Words and patterns that mean another thing tomorrow.
+_MUTABLE = re.compile(r"^(latest|stable|main|master|head|current|edge|nightly)$|[*<>=~^ ]|\.x\b|^$", re.IGNORECASE)
+_HASHED = re.compile(r"^[A-Za-z0-9._-]+(\[[a-z0-9_,-]+\])?==[^\s;]+(\s*;[^\\]+)?(\s+--hash=sha256:[0-9a-f]{64})+$")
+
+
+class PinError(Exception):
+    """There is no such pin, or not in this form; the text is for the user."""
+
+
+class Host:
+    """What a host is, in the words of the bundle: `Debian_12`, `Debian`, `amd64`."""
+
+    def __init__(self, facts: Mapping[str, Any]) -> None:
+        distribution, major = facts.get("distribution"), facts.get("distribution_major_version")
+        names = [f"{distribution}_{major}", distribution, facts.get("os_family")]
+        self.systems: List[str] = [str(name) for name in names if name] if distribution else []
+        machine = str(facts.get("architecture", ""))
+        self.architecture: str = ARCHITECTURES.get(machine, machine)
+
+
+def faults(pin: Any, today: datetime.date) -> List[str]:
+    """What is wrong with a pin, one sentence each."""
+    if not isinstance(pin, Mapping):
+        return ["is not a mapping"]
+    found = [f"{field} is missing" for field in REQUIRED if field not in pin]
+    found += [f"unknown field {field}" for field in pin if field not in (*REQUIRED, *OPTIONAL)]
+    if found:
+        return found
+    if not re.fullmatch(r"[a-z][a-z0-9-]*", str(pin["name"])):
+        found.append(f"name {pin['name']!r} is not words in lower case joined by hyphens")
+    found += _version_faults("version", pin["version"])
+    found += [f"{field} is empty" for field in ("licence", "source") if not str(pin[field] or "").strip()]
+    found += _end_of_life_faults(pin, today)
+    for system, version in (pin.get("packages") or {}).items():
+        if not re.fullmatch(r"[A-Za-z]+_\d+", str(system)):
+            found.append(f"packages: {system} is not a distribution and its major version, as Debian_12")
+        found += _version_faults(f"packages: {system}", version)
+    for system, names in (pin.get("package_names") or {}).items():
+        if not isinstance(names, list) or not names:
+            found.append(f"package_names: {system} is not a list of names")
+    for architecture, archive in (pin.get("archives") or {}).items():
+        found += [f"archives: {architecture}: {fault}" for fault in _archive_faults(architecture, archive)]
+    found += [f"requirements: {line!r} has no version and hash" for line in unhashed(pin.get("requirements") or "")]
+    return found
+
+
+def _version_faults(field: str, version: Any) -> List[str]:
+    if not isinstance(version, str):
+        return [f"{field} {version!r} is not a text; put it in quotes"]
+    if not version or _MUTABLE.search(version):
+        return [f"{field} {version!r} is not one exact version"]
+    return []
+
+
+def _end_of_life_faults(pin: Mapping[str, Any], today: datetime.date) -> List[str]:
+    end, note = pin["end_of_life"], str(pin.get("end_of_life_note") or "").strip()
+    if end is None:
+        return [] if note else ["end_of_life is unknown and no end_of_life_note says why"]
+    if isinstance(end, str):
+        try:
+            end = datetime.date.fromisoformat(end)
+        except ValueError:
+            return [f"end_of_life {end!r} is not a day, as 2027-11-11"]
+    if not isinstance(end, datetime.date):
+        return [f"end_of_life {end!r} is not a day, as 2027-11-11"]
+    if end <= today:
+        return [f"its life ended on {end}"]
+    if end - today < NOTICE and not note:
+        return [f"its life ends on {end}, within six months, and no end_of_life_note says what then"]
+    return []
+
+
+def _archive_faults(architecture: str, archive: Any) -> List[str]:
+    if not isinstance(archive, Mapping):
+        return ["is not a mapping"]
+    found = []
+    if architecture not in ARCHITECTURES.values():
+        found.append(f"unknown architecture, known are {', '.join(ARCHITECTURES.values())}")
+    if not re.match(r"(https?|file)://", str(archive.get("url", ""))):
+        found.append("url is not an http, https or file address")
+    if not re.fullmatch(r"[0-9a-f]{64}", str(archive.get("sha256", ""))):
+        found.append("sha256 is missing or not 64 hexadecimal digits")
+    return found + [f"unknown field {field}" for field in archive if field not in ("url", "sha256")]
+
+
+def unhashed(requirements: str) -> List[str]:
+    """The lines of a requirements file that do not name one version and its hashes."""
+    lines = re.sub(r"\\\n\s*", " ", requirements).splitlines()
+    wanted = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+    return [line for line in wanted if not _HASHED.match(line)]
+
+
+def select(
+    bundle: Mapping[str, Pin], site: Mapping[str, Any], component: str, host: Host, archive: bool = False
+) -> Pin:
+    """The pin of one component for a host of a site."""
+    for name in site:
+        if name not in bundle:
+            raise PinError(f"site_pins: {_unknown(name, bundle)}")
+    if component not in bundle:
+        raise PinError(_unknown(component, bundle))
+    own = site.get(component) or {}
+    problems = _site_faults(own)
+    if problems:
+        raise PinError(f"site_pins: {component}: {'; '.join(problems)}")
+    pin = merge(bundle[component], own)
+    pin["package_version"] = _of_system(pin.get("packages"), host) or pin["version"]
+    names = _of_system(pin.get("package_names"), host)
+    if names:
+        pin["package_versions"] = {name: pin["package_version"] for name in names}
+    if archive:
+        pin["archive"] = _archive(pin, host)
+    return pin
+
+
+def merge(pin: Pin, own: Mapping[str, Any]) -> Pin:
+    """A pin with what the site says instead."""
+    base = dict(pin)
+    if str(own.get("version", pin["version"])) != pin["version"]:
+        # A checksum of another version is as good as none.
+        base = {field: value for field, value in base.items() if field not in OF_ONE_VERSION}
+    for field, value in own.items():
+        joined = isinstance(value, Mapping) and isinstance(base.get(field), Mapping)
+        base[field] = {**base[field], **value} if joined else value
+    return base
+
+
+def _site_faults(own: Any) -> List[str]:
+    if not isinstance(own, Mapping):
+        return ["is not a mapping"]
+    filled = {"name": "site", "version": "1", "licence": "-", "end_of_life": None, "source": "-"}
+    return faults({**filled, "end_of_life_note": "-", **own}, datetime.date.min)
+
+
+def _unknown(name: str, bundle: Mapping[str, Pin]) -> str:
+    near = difflib.get_close_matches(name, list(bundle), n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]}?" if near else f" Known are {', '.join(sorted(bundle))}."
+    return f"The bundle has no component {name}.{hint}"
+
+
+def _of_system(by_system: Optional[Mapping[str, Any]], host: Host) -> Any:
+    return next((by_system[name] for name in host.systems if name in by_system), None) if by_system else None
+
+
+def _archive(pin: Pin, host: Host) -> Mapping[str, Any]:
+    archives: Mapping[str, Any] = pin.get("archives") or {}
+    if not host.architecture:
+        raise PinError(f"{pin['name']}: gather the fact architecture before you ask for its archive")
+    if host.architecture not in archives:
+        known = f", only for {', '.join(sorted(archives))}" if archives else ""
+        raise PinError(
+            f"{pin['name']} {pin['version']}: no archive with a known sha256 for {host.architecture}{known}."
+            f" Give url and sha256 of yours in site_pins.{pin['name']}.archives.{host.architecture}."
+        )
+    chosen: Mapping[str, Any] = archives[host.architecture]
+    return chosen
+
+
+def package_versions(pins: Sequence[Pin]) -> Dict[str, str]:
+    """Every package that pins speak of on a host, with its version."""
+    return {name: version for pin in pins for name, version in (pin.get("package_versions") or {}).items()}
