@@ -77,6 +77,7 @@ PROGRAMS: Dict[str, Sequence[str]] = {
     "8888": ("weed",),
     "9324": ("weed",),
     "9333": ("weed",),
+    "18080": ("weed",),
     "18080-18888": ("weed",),
     "19333": ("weed",),
 }

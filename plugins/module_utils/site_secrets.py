@@ -65,9 +65,18 @@ TABLE: Tuple[Tuple[str, str, str], ...] = (
     ("patroni_rest", "database", "password"),
     ("redis_replication", "cache", "password"),
     ("redis_sentinel", "cache", "password"),
+    ("redis_check", "cache", "password"),
+    ("redis_monitor", "cache", "password"),
     ("redis_dify", "cache", "password"),
     ("s3_dify_access_key", "objects", "access_key"),
     ("s3_dify_secret_key", "objects", "password"),
+    ("s3_dify_plugin_access_key", "objects", "access_key"),
+    ("s3_dify_plugin_secret_key", "objects", "password"),
+    ("s3_backup_access_key", "objects", "access_key"),
+    ("s3_backup_secret_key", "objects", "password"),
+    ("s3_volume_signing_key", "objects", "password"),
+    ("s3_filer_signing_key", "objects", "password"),
+    ("postgres_seaweedfs", "objects", "password"),
     ("dify_secret_key", "workers", "key"),
 )
 FORM_OF: Dict[str, str] = {name: form for name, _group, form in TABLE}
