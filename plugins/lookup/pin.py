@@ -12,7 +12,7 @@ version_added: 0.2.0
 author: onprem.dify contributors (!UNKNOWN)
 description:
   - Reads the pins that come with the collection in C(bundle) and joins what the site says in the variable C(site_pins).
-  - A site that names another version loses the packages, archives and hashes of the delivered version, and gives its own.
+  - A site that names another version loses packages, archives and hashes of the delivered one, and gives its own.
   - Fails if a component is unknown, and if C(site_pins) speaks of one that is unknown or is malformed.
 options:
   _terms:
@@ -47,11 +47,11 @@ RETURN = r"""
 _list:
   description:
     - One dictionary for each component, with the fields of its file in C(bundle).
-    - C(package_version) is the version of its packages on the operating system of the host, C(version) where the pin does
-      not name this system.
-    - C(package_versions) holds that version for each of its packages. It is missing where the pin does not know the names of
-      the packages on this system.
-    - C(archive) holds C(url) and C(sha256) of the archive for the architecture of the host, if O(archive) was asked for.
+    - C(package_version) is the version of its packages on the operating system of the host, C(version) where the pin
+      does not name this system.
+    - C(package_versions) holds that version for each of its packages. It is missing where the pin does not know what
+      they are called on this system.
+    - C(archive) holds C(url) and C(sha256) of the archive for the architecture of the host, if O(archive) was true.
   type: list
   elements: dict
 """

@@ -127,7 +127,7 @@ def select(
     pin["package_version"] = _of_system(pin.get("packages"), host) or pin["version"]
     names = _of_system(pin.get("package_names"), host)
     if names:
-        pin["package_versions"] = {name: pin["package_version"] for name in names}
+        pin["package_versions"] = dict.fromkeys(names, pin["package_version"])
     if archive:
         pin["archive"] = _archive(pin, host)
     return pin

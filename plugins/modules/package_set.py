@@ -18,6 +18,8 @@ description:
   - Recommended and weak dependencies are not installed.
   - A transaction that was interrupted is completed first. A transaction of somebody else is waited for.
   - What would remove a package that is neither in O(absent) nor in O(expendable) is refused.
+  - Packages in O(versions) are brought to exactly this version and held there, by C(apt-mark hold) or
+    C(dnf versionlock). If one of them must change later, its hold is opened for that transaction alone.
 author:
   - onprem.dify contributors (@onprem-dify)
 options:
@@ -36,6 +38,22 @@ options:
     type: list
     elements: str
     default: []
+  versions:
+    description:
+      - Packages to have at exactly one version, and to hold there. They need not stand in O(present) as well.
+      - The version is that of upstream, such as C(15.20), or the whole one of the package, such as C(15.20-0+deb12u1).
+      - Of several packages of the same upstream version the newest is taken.
+    type: dict
+    default: {}
+  drift:
+    description:
+      - What happens if a package in O(versions) is installed, or offered by the repositories, in other versions only.
+      - C(refuse) changes nothing and names package, found and wanted.
+      - C(accept) leaves the installed version and holds it, and takes the newest one where the wanted is not offered.
+      - C(correct) brings the package to the wanted version, up or down.
+    type: str
+    choices: [refuse, accept, correct]
+    default: refuse
   refresh:
     description: Whether the repositories changed, so that the index has to be refreshed in any case.
     type: bool
@@ -60,11 +78,27 @@ EXAMPLES = r"""
     manager: "{{ ansible_facts['pkg_mgr'] }}"
     present: [chrony, firewalld]
     absent: [telnetd, xinetd]
+
+- name: Install PostgreSQL at its pinned version and hold it
+  onprem.dify.package_set:
+    manager: "{{ ansible_facts['pkg_mgr'] }}"
+    present: [postgresql-common]
+    versions: {postgresql-15: "15.20", postgresql-client-15: "15.20"}
 """
 
 RETURN = r"""
 installed:
   description: Packages that were missing.
+  returned: success
+  type: list
+  elements: str
+corrected:
+  description: Packages that were there in another version than in O(versions).
+  returned: success
+  type: list
+  elements: str
+held:
+  description: Packages that were not held yet.
   returned: success
   type: list
   elements: str
@@ -83,6 +117,8 @@ SPEC = {
     "present": {"type": "list", "elements": "str", "default": []},
     "absent": {"type": "list", "elements": "str", "default": []},
     "expendable": {"type": "list", "elements": "str", "default": []},
+    "versions": {"type": "dict", "default": {}},
+    "drift": {"type": "str", "choices": ["refuse", "accept", "correct"], "default": "refuse"},
     "refresh": {"type": "bool", "default": False},
     "manager": {"type": "str", "choices": ["apt", "dnf"], "required": True},
 }
@@ -101,18 +137,27 @@ def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     module.run_command_environ_update = ENVIRONMENT
     manager = {"apt": package_set.Apt, "dnf": package_set.Dnf}[module.params["manager"]](module.run_command)
+    wish = package_set.Wish(
+        present=module.params["present"],
+        absent=module.params["absent"],
+        expendable=module.params["expendable"],
+        versions={name: str(version) for name, version in module.params["versions"].items()},
+        drift=module.params["drift"],
+    )
     try:
-        changed, done = package_set.bring(
-            manager,
-            module.params["present"],
-            module.params["absent"],
-            module.params["expendable"],
-            refresh=module.params["refresh"],
-            check_mode=module.check_mode,
+        changed, done, diff = package_set.bring(
+            manager, wish, refresh=module.params["refresh"], check_mode=module.check_mode
         )
     except package_set.PackageError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=changed, installed=done.install, removed=done.remove, diff=done.diff())
+    module.exit_json(
+        changed=changed,
+        installed=done.install,
+        corrected=done.correct,
+        removed=done.remove,
+        held=done.hold,
+        diff=diff,
+    )
 
 
 if __name__ == "__main__":
