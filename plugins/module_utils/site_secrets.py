@@ -57,6 +57,8 @@ FORMS: Dict[str, Form] = {
 
 # name, the group that needs it, form. A role that starts to use a secret adds its line here.
 TABLE: Tuple[Tuple[str, str, str], ...] = (
+    ("pki_root_key", "all", "password"),
+    ("pki_issuing_key", "all", "password"),
     ("postgres_replication", "database", "password"),
     ("postgres_rewind", "database", "password"),
     ("postgres_monitor", "database", "password"),

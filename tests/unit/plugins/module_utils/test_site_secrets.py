@@ -17,7 +17,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import (
     needed,
 )
 
-EVERY_GROUP = {group: ["a host"] for group in GROUPS}
+EVERY_GROUP = {group: ["a host"] for group in ["all", *GROUPS]}
 
 
 def test_a_site_needs_the_secrets_of_its_groups_only() -> None:
@@ -49,4 +49,4 @@ def test_published_defaults_and_placeholders_are_known(value: str) -> None:
 
 
 def test_the_table_names_groups_that_exist() -> None:
-    assert {group for _name, group, _form in TABLE} <= set(GROUPS)
+    assert {group for _name, group, _form in TABLE} <= set(EVERY_GROUP)

@@ -1,0 +1,66 @@
+# Copyright: onprem.dify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to be made of the site's certificate authority."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: authority
+short_description: Say which parts of the site's certificate authority are due
+version_added: 0.1.0
+author: onprem.dify contributors (!UNKNOWN)
+description:
+  - Looks at the files of the authority on the controller. No key is opened.
+options:
+  _terms:
+    description: The fact C(site_facts.pki).
+    type: list
+    elements: dict
+    required: true
+  issuing_days:
+    description: Life of a new issuing authority.
+    type: int
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Show what has to be made
+  ansible.builtin.debug:
+    msg: "{{ lookup('onprem.dify.authority', site_facts.pki, issuing_days=1095).due }}"
+"""
+
+RETURN = r"""
+_list:
+  description:
+    - One dictionary. C(due) lists the parts to be made, C(root) and C(issuing); empty if the site provides certificates.
+    - C(problems) says why they cannot be made.
+    - C(number) is the number in the names of the files of the next issuing authority.
+  type: list
+  elements: dict
+"""
+
+import datetime
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.onprem.dify.plugins.module_utils.certificates import CertificateError
+from ansible_collections.onprem.dify.plugins.plugin_utils.authority import Settings, read_state
+from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
+
+
+class LookupModule(LookupBase):
+    def run(self, terms: list[Any], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
+        self.set_options(var_options=variables, direct=kwargs)
+        now, days = datetime.datetime.now(datetime.UTC), int(self.get_option("issuing_days"))
+        try:
+            settings = Settings.parse(plain(terms[0]))
+            if settings.mode == "provided":
+                return [{"due": [], "problems": [], "number": 0}]
+            state = read_state(settings.directory)
+        except CertificateError as error:
+            raise AnsibleError(str(error)) from error
+        return [{"due": state.due(now), "problems": state.problems(now, days), "number": state.next_number()}]
