@@ -46,7 +46,7 @@ def faults(pin: Any, today: datetime.date) -> List[str]:
     found += [f"unknown field {field}" for field in pin if field not in (*REQUIRED, *OPTIONAL)]
     if found:
         return found
-    if not re.fullmatch(r"[a-z][a-z0-9-]*", str(pin["name"])):
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*", str(pin["name"])):
         found.append(f"name {pin['name']!r} is not words in lower case joined by hyphens")
     found += _version_faults("version", pin["version"])
     found += [f"{field} is empty" for field in ("licence", "source") if not str(pin[field] or "").strip()]
