@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from . import faults, image, lifecycle, network, requirements, ssh, status, topology
+from .artifacts import catalogue, golang, store
 from .cgroups import members_of
 from .errors import LabError
 from .progress import Progress
@@ -60,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("host")
     command.add_argument("--free", action="store_true", help="give the disk its size back")
     add("image", build_image, "build the image of the nodes, if it is not in the cache")
+    add("artifacts", build_artifacts, "build what the lab serves besides packages, if it is not in the cache")
     command = add("requirements", show_requirements, "say what this machine lacks")
     command.add_argument("--install", action="store_true", help="install it (Debian)")
     add("clean", clean, "take away all labs of the cache, and the cache")
@@ -137,11 +139,23 @@ def build_image(arguments: Arguments) -> None:
     print(f"{root} " + (f"built in {seconds:.0f} s" if seconds else "is in the cache"))
 
 
+def build_artifacts(arguments: Arguments) -> None:
+    lab = lab_of(arguments)
+    requirements.check(())
+    catalogue.check(lab)
+    with lifecycle.locked(lab):
+        for artifact in catalogue.chosen(lab):
+            print(f"{artifact.component:<12} {store.ensure(lab, members_of(lab.name), artifact, Progress())}")
+
+
 def show_requirements(arguments: Arguments) -> None:
     if arguments.install:
         installed = requirements.install()
         if installed:
             print(f"installed {', '.join(installed)}")
+    lack = golang.missing()
+    if lack:
+        print(f"without {lack}, artifacts written in Go must be given in {store.VARIABLE}")
     missing = requirements.report()
     if missing:
         raise LabError(f"this machine lacks {', '.join(missing)}")

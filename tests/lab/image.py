@@ -43,7 +43,7 @@ def ensure(lab: Lab, members: Members) -> tuple[Path, float]:
     """Return the root for the lab's nodes and the seconds it took to build (0 if it was there)."""
     root = path(lab)
     started = time.monotonic()
-    with _one_builder(root.parent):
+    with one_builder(root.parent):
         if root.is_dir():
             return root, 0.0
         building = root.with_name(building_names(lab.name)[0])
@@ -55,7 +55,7 @@ def ensure(lab: Lab, members: Members) -> tuple[Path, float]:
 
 
 @contextmanager
-def _one_builder(folder: Path) -> Iterator[None]:
+def one_builder(folder: Path) -> Iterator[None]:
     """Labs that start together share the work: one builds, the others wait for it."""
     folder.mkdir(parents=True, exist_ok=True)
     handle = os.open(folder, os.O_RDONLY)

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import hostlimits, image, network, node, packages, requirements, ssh
+from . import hostlimits, image, network, node, packages, requirements, site_files, ssh
+from .artifacts import catalogue, store
 from .cgroups import Members, members_of
 from .errors import LabError
 from .progress import Progress
@@ -37,6 +38,7 @@ def locked(lab: Lab) -> Iterator[None]:
 
 def up(lab: Lab, hosts: tuple[Host, ...]) -> None:
     requirements.check(hosts)
+    catalogue.check(lab)
     progress = Progress()
     members = members_of(lab.name)
     with locked(lab):
@@ -45,6 +47,7 @@ def up(lab: Lab, hosts: tuple[Host, ...]) -> None:
         bases = _ensure_images(lab, hosts, members, progress)
         network.up(lab)
         packages.up(lab, members)
+        site_files.up(lab, members, progress)
         off = [host for host in hosts if not members.running(host.name)]
         with progress.counting("machines answer ssh", len(hosts)):
             # All known hosts are written before the first login, and a VM is slower than eight nodes.
@@ -119,7 +122,7 @@ def down(lab: Lab) -> int:
         members.remove_site()
         network.down(lab)
         _remove_disks(lab)
-        for part in _unfinished_images(lab):
+        for part in (*_unfinished_images(lab), *store.all_unfinished(lab)):
             remove_tree(part)
         remove_tree(lab.state)
     return len(machines)
@@ -131,7 +134,7 @@ def clean(cache: Path) -> list[str]:
     sites = sorted(entry.name for entry in run_folder.iterdir() if entry.is_dir()) if run_folder.is_dir() else []
     for site in sites:
         down(remains(site, cache))
-    for part in ("images", "packages", "run", "runs", "logs"):
+    for part in ("artifacts", "images", "packages", "run", "runs", "logs"):
         remove_tree(cache / part)
     if cache.is_dir() and not any(cache.iterdir()):
         cache.rmdir()

@@ -12,7 +12,7 @@ from .errors import LabError
 from .network import CACHE_PORT
 from .sources import Mirror, of_this_machine
 from .system import wait_until
-from .topology import Lab
+from .topology import SERVED, Lab
 
 MEMBER = "_packages"
 PROGRAM = "/usr/sbin/apt-cacher-ng"
@@ -31,6 +31,7 @@ def configuration(lab: Lab, mirror: Mirror, cache: Path, log: Path) -> str:
         "ExThreshold: 30",
         "VerboseLog: 0",
         f"Remap-debian: /debian ; {mirror.archive}",
+        f"LocalDirs: {SERVED} {lab.served}",
     ]
     if mirror.security:
         lines.append(f"Remap-security: /debian-security ; {mirror.security}")

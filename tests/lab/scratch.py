@@ -17,7 +17,13 @@ from .runs import Run, play
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "inventories" / "lab"
 # The group without which an endpoint of the example has no home.
-HOMES = {"gateway": "gateway", "kube-api": "control_plane", "postgres": "database"}
+HOMES = {
+    "gateway": "gateway",
+    "kube-api": "control_plane",
+    "postgres": "database",
+    "redis": "cache",
+    "s3": "objects",
+}
 LAB = str(ROOT / "tests" / "lab" / "lab")
 
 

@@ -19,6 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 NODE = "node"
 VM = "vm"
 DEFAULT_SUITE = "bookworm"
+# Path below the package cache at which the lab serves what it has built.
+SERVED = "lab"
 # A bridge name may have 15 characters; three of them are the prefix of all lab links.
 SITE_NAME = re.compile(r"[a-z][a-z0-9-]{0,11}")
 HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
@@ -84,6 +86,15 @@ class Lab:
     def mirror(self) -> str:
         """Address of the package cache that stands in for the mirror of the site."""
         return f"http://{self.bridge_address}:3142"
+
+    @property
+    def served(self) -> Path:
+        """What the package cache gives out besides packages, one folder a component."""
+        return self.state / "served"
+
+    def file_of_site(self, name: str) -> Path:
+        """A file from which the inventory takes what a real site would have in its own folder."""
+        return self.state / f"{name}.json"
 
 
 def cache_root() -> Path:

@@ -1,0 +1,38 @@
+"""Which artifacts there are, and which of them a lab serves."""
+
+from __future__ import annotations
+
+from ..errors import LabError
+from ..topology import Lab
+from . import golang, pgvector, wheels
+from .store import VARIABLE, Artifact, to_build
+
+LIST = "lab_artifacts"
+SLOW_LAST = ("etcd", "patroni", "pgvector", "seaweedfs")
+
+
+def of_suite(suite: str) -> dict[str, Artifact]:
+    """All that can be built for the nodes of a suite, by component, the slowest last."""
+    found = [golang.etcd, golang.seaweedfs]
+    if suite in wheels.PYTHON:
+        found.append(wheels.patroni(suite))
+    if suite in pgvector.POSTGRESQL:
+        found.append(pgvector.pgvector(suite))
+    return {artifact.component: artifact for artifact in sorted(found, key=lambda one: SLOW_LAST.index(one.component))}
+
+
+def chosen(lab: Lab) -> list[Artifact]:
+    """What the inventory asks for and a group of it has use for."""
+    named = {str(name) for host in lab.hosts for name in host.vars.get(LIST) or ()}
+    unknown = sorted(named - set(SLOW_LAST))
+    if unknown:
+        raise LabError(f"{LIST}: {', '.join(unknown)} unknown (known: {', '.join(SLOW_LAST)})")
+    return [artifact for name, artifact in of_suite(lab.suite).items() if name in named and artifact.wanted(lab)]
+
+
+def check(lab: Lab) -> None:
+    """Refuse to start where something has to be built and this machine cannot."""
+    programs = [one.component for one in chosen(lab) if one in (golang.etcd, golang.seaweedfs) and to_build(lab, one)]
+    lack = golang.missing() if programs else None
+    if lack:
+        raise LabError(f"missing: {lack}, to build {' and '.join(programs)}; or give them ready in {VARIABLE}")
