@@ -23,6 +23,10 @@ options:
     description: Whether an archive for the architecture of the host is needed. Fails where none has a known checksum.
     type: bool
     default: false
+  wheels:
+    description: Whether hash-locked wheels are needed. Fails where C(requirements) or C(wheels) is not given.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -76,10 +80,8 @@ class LookupModule(LookupBase):
         site = plain(self._templar.template(variables.get("site_pins") or {}))
         host = pins.Host(plain(variables.get("ansible_facts") or {}))
         bundle = {path.stem: plain(self._loader.load_from_file(str(path))) for path in sorted(BUNDLE.glob("*.yml"))}
+        needed = {kind: self.get_option(kind) for kind in ("archive", "wheels")}
         try:
-            return [
-                pins.select(bundle, site, str(term), host, archive=self.get_option("archive"))
-                for term in (terms or bundle)
-            ]
+            return [pins.select(bundle, site, str(term), host, **needed) for term in (terms or bundle)]
         except pins.PinError as error:
             raise AnsibleError(str(error)) from error

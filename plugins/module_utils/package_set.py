@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 from pathlib import Path
-from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Sequence, Set, Tuple, Union
+from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, NamedTuple, Sequence, Set, Tuple, Union
 
 Run = Callable[[List[str]], Tuple[int, str, str]]
 
@@ -80,7 +80,7 @@ def plan(state: State, wish: Wish) -> Plan:
         raise PackageError(f"wanted and unwanted at the same time: {', '.join(both)}")
     other = [name for name in sorted(wish.versions) if _differs(state, name, wish.versions[name])]
     if other and wish.drift == "refuse":
-        raise PackageError("\n".join(_drift(name, state.versions[name], wish.versions[name]) for name in other))
+        raise PackageError(_together((name, _drift(state.versions[name], wish.versions[name])) for name in other))
     # What another package provides has neither the name nor the version that is to be held.
     missing = (set(wish.present) - state.installed - state.provided) | (set(wish.versions) - state.installed)
     return Plan(
@@ -95,11 +95,19 @@ def _differs(state: State, name: str, wanted: str) -> bool:
     return name in state.installed and not matches(wanted, state.versions[name])
 
 
-def _drift(name: str, found: str, wanted: str) -> str:
+def _drift(found: str, wanted: str) -> str:
     return (
-        f"{name}: found {found}, wanted {wanted}. The host drifted from its pin. To bring it to {wanted}, run once with"
+        f"found {found}, wanted {wanted}. The host drifted from its pin. To bring it to {wanted}, run once with"
         f" site_drift=correct. To stay with what is there, pin {upstream(found)} in site_pins."
     )
+
+
+def _together(problems: Iterable[Tuple[str, str]]) -> str:
+    """One line for each problem, with all packages that have it: those of one source have the same version."""
+    names: Dict[str, List[str]] = {}
+    for name, problem in problems:
+        names.setdefault(problem, []).append(name)
+    return "\n".join(f"{', '.join(having)}: {problem}" for problem, having in names.items())
 
 
 def upstream(version: str) -> str:
@@ -125,12 +133,10 @@ def choose(wish: Wish, names: Sequence[str], offered: Mapping[str, Sequence[str]
             chosen[name] = fitting[0]
         elif wish.drift != "accept" or not offered.get(name):
             found = ", ".join(offered.get(name, [])) or "no version of it"
-            problems.append(
-                f"{name}: found {found} in the repositories, wanted {wanted}. Bring {wanted} into the repositories of"
-                " the site, or pin a version that they offer in site_pins."
-            )
+            problem = f"found {found} in the repositories, wanted {wanted}. Bring {wanted} into the repositories of the"
+            problems.append((name, f"{problem} site, or pin a version that they offer in site_pins."))
     if problems:
-        raise PackageError("\n".join(problems))
+        raise PackageError(_together(problems))
     return chosen
 
 

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 Pin = Dict[str, Any]
 
 REQUIRED = ("name", "version", "licence", "end_of_life", "source")
-OPTIONAL = ("end_of_life_note", "packages", "package_names", "archives", "requirements")
+OPTIONAL = ("end_of_life_note", "packages", "package_names", "archives", "requirements", "wheels")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # What the pin of a version says of that version alone.
 OF_ONE_VERSION = ("packages", "archives", "requirements")
@@ -60,6 +60,8 @@ def faults(pin: Any, today: datetime.date) -> List[str]:
             found.append(f"package_names: {system} is not a list of names")
     for architecture, archive in (pin.get("archives") or {}).items():
         found += [f"archives: {architecture}: {fault}" for fault in _archive_faults(architecture, archive)]
+    if not re.match(r"(https?://|/)", str(pin.get("wheels", "/"))):
+        found.append("wheels is neither an http nor an https address nor a directory")
     found += [f"requirements: {line!r} has no version and hash" for line in unhashed(pin.get("requirements") or "")]
     return found
 
@@ -111,9 +113,14 @@ def unhashed(requirements: str) -> List[str]:
 
 
 def select(
-    bundle: Mapping[str, Pin], site: Mapping[str, Any], component: str, host: Host, archive: bool = False
+    bundle: Mapping[str, Pin],
+    site: Mapping[str, Any],
+    component: str,
+    host: Host,
+    archive: bool = False,
+    wheels: bool = False,
 ) -> Pin:
-    """The pin of one component for a host of a site."""
+    """The pin of one component for a host of a site. `archive`, `wheels`: what it must have."""
     for name in site:
         if name not in bundle:
             raise PinError(f"site_pins: {_unknown(name, bundle)}")
@@ -130,6 +137,11 @@ def select(
         pin["package_versions"] = dict.fromkeys(names, pin["package_version"])
     if archive:
         pin["archive"] = _archive(pin, host)
+    lacking = [field for field in ("requirements", "wheels") if wheels and not pin.get(field)]
+    if lacking:
+        raise PinError(
+            f"{component} {pin['version']}: no wheels. Give {' and '.join(lacking)} in site_pins.{component}."
+        )
     return pin
 
 

@@ -104,10 +104,10 @@ EXAMPLES = r"""
     version: "{{ pin.version }}"
     kind: venv
     requirements: "{{ pin.requirements }}"
-    wheels: https://mirror.example.internal/wheels/
+    wheels: "{{ pin.wheels }}"
     links: {patroni: bin/patroni, patronictl: bin/patronictl}
   vars:
-    pin: "{{ lookup('onprem.dify.pin', 'patroni') }}"
+    pin: "{{ lookup('onprem.dify.pin', 'patroni', wheels=true) }}"
 """
 
 RETURN = r"""

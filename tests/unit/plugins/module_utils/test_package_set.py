@@ -241,10 +241,14 @@ def test_another_version_is_refused_and_nothing_is_done(apt, found, wanted, chec
 
 
 def test_every_package_that_drifted_is_named_in_one_message(apt):
-    host = Host(**{"dpkg-query": listed(PG18) + "installed\thaproxy\t\t2.6.11-1\tinstall\n"})
+    client = f"installed\tpostgresql-client-15\t\t{PG18}\thold\n"
+    host = Host(**{"dpkg-query": listed(PG18) + client + "installed\thaproxy\t\t2.6.11-1\tinstall\n"})
     with pytest.raises(PackageError) as refusal:
-        ask(apt(host), versions={"postgresql-15": "15.20", "haproxy": "2.6.12"})
-    assert [line.split(":")[0] for line in str(refusal.value).splitlines()] == ["haproxy", "postgresql-15"]
+        ask(apt(host), versions={"postgresql-15": "15.20", "postgresql-client-15": "15.20", "haproxy": "2.6.12"})
+    assert [line.split(":")[0] for line in str(refusal.value).splitlines()] == [
+        "haproxy",
+        "postgresql-15, postgresql-client-15",
+    ]
 
 
 @pytest.mark.parametrize(
