@@ -237,7 +237,7 @@ def _described(common_name: str, names: set[str], end: str) -> str:
 
 def _write(path: Path, text: str) -> None:
     """Replace a file of the controller in one step; one host, one file, so that hosts do not meet."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -33,7 +33,7 @@ EXAMPLES = r"""
 RETURN = r"""
 _list:
   description:
-    - One dictionary. C(due) lists the parts to be made, C(root) and C(issuing); empty if the site provides certificates.
+    - One dictionary. C(due) lists the parts to be made, C(root) and C(issuing). It is empty if the site provides all.
     - C(problems) says why they cannot be made.
     - C(number) is the number in the names of the files of the next issuing authority.
   type: list
