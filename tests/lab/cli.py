@@ -144,8 +144,8 @@ def build_artifacts(arguments: Arguments) -> None:
     requirements.check(())
     catalogue.check(lab)
     with lifecycle.locked(lab):
-        for artifact in catalogue.chosen(lab):
-            print(f"{artifact.component:<12} {store.ensure(lab, members_of(lab.name), artifact, Progress())}")
+        for artifact, path in catalogue.ensure(lab, members_of(lab.name), Progress()):
+            print(f"{artifact.component:<12} {path}")
 
 
 def show_requirements(arguments: Arguments) -> None:

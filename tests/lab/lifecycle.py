@@ -122,8 +122,9 @@ def down(lab: Lab) -> int:
         members.remove_site()
         network.down(lab)
         _remove_disks(lab)
-        for part in (*_unfinished_images(lab), *store.all_unfinished(lab)):
+        for part in _unfinished_images(lab):
             remove_tree(part)
+        store.forget(store.all_unfinished(lab))
         remove_tree(lab.state)
     return len(machines)
 

@@ -25,8 +25,7 @@ def up(lab: Lab, members: Members, progress: Progress) -> None:
     repositories: list[dict[str, Any]] = []
     write(lab.file_of_site("pins"), pins)
     write(lab.file_of_site("repositories"), repositories)
-    for artifact in catalogue.chosen(lab):
-        source = store.ensure(lab, members, artifact, progress)
+    for artifact, source in catalogue.ensure(lab, members, progress):
         folder, url = lab.served / artifact.component, f"{lab.mirror}/{SERVED}/{artifact.component}"
         store.serve(source, folder)
         pins[artifact.component] = {**pins.get(artifact.component, {}), **artifact.pin(folder, url)}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..cgroups import Members
 from ..errors import LabError
+from ..progress import Progress
 from ..topology import Lab
-from . import golang, pgvector, wheels
+from . import golang, pgvector, store, wheels
 from .store import VARIABLE, Artifact, to_build
 
 LIST = "lab_artifacts"
@@ -28,6 +33,13 @@ def chosen(lab: Lab) -> list[Artifact]:
     if unknown:
         raise LabError(f"{LIST}: {', '.join(unknown)} unknown (known: {', '.join(SLOW_LAST)})")
     return [artifact for name, artifact in of_suite(lab.suite).items() if name in named and artifact.wanted(lab)]
+
+
+def ensure(lab: Lab, members: Members, progress: Progress) -> Iterator[tuple[Artifact, Path]]:
+    """The artifacts of a lab with what they consist of, each as soon as it is there."""
+    for artifact in chosen(lab):
+        yield artifact, store.ensure(lab, members, artifact, progress)
+    golang.tidy(lab, progress)
 
 
 def check(lab: Lab) -> None:

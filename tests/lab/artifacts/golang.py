@@ -5,17 +5,23 @@ The versions of the programs and of all that they use stand in go.mod and go.sum
 
 from __future__ import annotations
 
+import fcntl
 import gzip
+import os
 import platform
 import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from .store import Artifact, Workshop, root, sha256
+from ..progress import Progress
+from ..system import remove_tree
+from ..topology import Lab
+from .store import Artifact, Workshop, root, sha256, to_build
 
 MODULES = Path(__file__).with_name("go")
 ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), "amd64")
@@ -52,21 +58,44 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
+@contextmanager
+def caches(lab: Lab, mode: int) -> Iterator[Path]:
+    """The folder with the modules and the objects of Go builds, locked in one of the modes of flock."""
+    folder = root(lab.cache) / "go"
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, mode)
+        yield folder
+    finally:
+        os.close(handle)
+
+
+def tidy(lab: Lab, progress: Progress) -> None:
+    """Modules and objects take gigabytes, and nobody needs them once all programs are there."""
+    if any(to_build(lab, artifact) for artifact in (etcd, seaweedfs)):
+        return
+    # Another lab may be at a build.
+    with suppress(BlockingIOError), caches(lab, fcntl.LOCK_EX | fcntl.LOCK_NB) as folder:
+        with progress.working("clearing away what the builds downloaded"):
+            for part in sorted(folder.iterdir()):
+                remove_tree(part)
+
+
 def compile_programs(workshop: Workshop, name: str, programs: Mapping[str, str]) -> dict[str, Path]:
     """Build packages of a module; return the programs by the name that they are to have."""
-    caches = root(workshop.lab.cache) / "go"
     environment = {
         "CGO_ENABLED": "0",
-        "GOCACHE": str(caches / "build"),
         "GOFLAGS": "-modcacherw -buildvcs=false",
-        "GOMODCACHE": str(caches / "modules"),
-        "GOPATH": str(caches / "path"),
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
         "HOME": str(workshop.scrap),
     }
     options = ["-p", "2", "-trimpath", "-ldflags=-s -w", "-o", f"{workshop.scrap}/"]
-    workshop.run("go", "-C", MODULES / name, "build", *options, *programs.values(), environment=environment)
+    with caches(workshop.lab, fcntl.LOCK_SH) as folder:
+        for variable, part in (("GOCACHE", "build"), ("GOMODCACHE", "modules"), ("GOPATH", "path")):
+            environment[variable] = f"{folder}/{part}"
+        workshop.run("go", "-C", MODULES / name, "build", *options, *programs.values(), environment=environment)
     return {
         program: workshop.scrap / re.sub(r"/v\d+$", "", package).rsplit("/", 1)[1]
         for program, package in programs.items()

@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ..cgroups import Members
 from ..errors import LabError
 from ..image import one_builder
 from ..progress import Progress
-from ..system import remove_tree
+from ..system import remove_tree, unmount_below
 from ..topology import Lab
 
 MEMBER = "_artifacts"
@@ -34,9 +34,12 @@ class Workshop:
     def run(self, *argv: str | Path, environment: Mapping[str, str] | None = None) -> None:
         settings = [f"{name}={value}" for name, value in (environment or {}).items()]
         command = ["env", *settings, "nice", *map(str, argv)]
-        member = f"{MEMBER}_{self.artifact.component}"
-        if self.members.run(member, command, self.log) != 0:
+        if self.members.run(self.member, command, self.log) != 0:
             raise LabError(f"{self.artifact.component} could not be built: see {self.log}")
+
+    @property
+    def member(self) -> str:
+        return f"{MEMBER}_{self.artifact.component}"
 
     @property
     def log(self) -> Path:
@@ -100,9 +103,9 @@ def ensure(lab: Lab, members: Members, artifact: Artifact, progress: Progress) -
         if target.is_dir():
             return target
         started = time.monotonic()
-        for part in unfinished(lab.name, target.parent):
-            remove_tree(part)
         workshop = Workshop(lab, members, artifact, building(lab.name, target.parent))
+        members.kill(workshop.member)
+        forget(unfinished(lab.name, target.parent))
         workshop.folder.mkdir(mode=0o755)
         workshop.scrap.mkdir()
         workshop.log.unlink(missing_ok=True)
@@ -127,6 +130,12 @@ def unfinished(site: str, folder: Path) -> list[Path]:
 def all_unfinished(lab: Lab) -> list[Path]:
     """What killed builds of this lab left."""
     return [part for folder in root(lab.cache).glob("*") for part in unfinished(lab.name, folder)]
+
+
+def forget(parts: Iterable[Path]) -> None:
+    for part in parts:
+        unmount_below(part)
+        remove_tree(part)
 
 
 def serve(source: Path, target: Path) -> None:
