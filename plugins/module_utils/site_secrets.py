@@ -64,6 +64,7 @@ TABLE: Tuple[Tuple[str, str, str], ...] = (
     ("postgres_monitor", "database", "password"),
     ("postgres_dify", "database", "password"),
     ("postgres_dify_plugin", "database", "password"),
+    ("postgres_dify_vector", "database", "password"),
     ("patroni_rest", "database", "password"),
     ("redis_replication", "cache", "password"),
     ("redis_sentinel", "cache", "password"),
