@@ -18,6 +18,7 @@ from ansible.plugins.action import ActionBase
 from cryptography import x509
 
 from ansible_collections.onprem.dify.plugins.module_utils.certificates import (
+    CERTIFICATE,
     METRIC,
     MODES,
     CertificateError,
@@ -76,6 +77,39 @@ class Plan:
         return {"before_header": header, "before": before, "after_header": path, "after": after}
 
 
+class Record:
+    """What the controller remembers of the certificates of a host: one host, one file, so that hosts do not meet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._before = path.read_text(encoding="utf-8") if path.is_file() else ""
+        self.known = parse_record(self._before)
+
+    def update(self, plans: Sequence[Plan], present: Sequence[str]) -> None:
+        """Take in what the plans lead to, and forget what is not on the host any more."""
+        self.known = {path: entry for path, entry in self.known.items() if path in present}
+        for plan in plans:
+            self.known[plan.wish.directory] = {**plan.wish.as_dict(), "not_after": plan.not_after()}
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.known or self._before) and record_text(self.known) != self._before
+
+    def write(self) -> None:
+        """Replace the file in one step."""
+        if not self.changed:
+            return
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(record_text(self.known))
+            Path(temporary).replace(self._path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
 class ActionModule(ActionBase):
     """One call to the host while everything is as it should be, three when something is issued."""
 
@@ -99,45 +133,38 @@ class ActionModule(ActionBase):
         if unknown or not isinstance(args.get("authority"), dict):
             raise CertificateError(f"unknown option {', '.join(unknown)}" if unknown else "authority is missing")
         settings = Settings.parse(args["authority"])
-        record_file = settings.directory / RECORDS / f"{self._host}.json"
-        before = record_file.read_text(encoding="utf-8") if record_file.is_file() else ""
-        known = parse_record(before)
+        record = Record(settings.directory / RECORDS / f"{self._host}.json")
         entries = args.get("certificates")
-        wishes = parse_wishes(list(known.values()) if entries is None else entries)
+        wishes = parse_wishes(list(record.known.values()) if entries is None else entries)
         authority = self._authority(settings, wishes, now)
 
-        inspected = self._ask("inspect", [_place(wish) for wish in wishes], known=list(known))
+        inspected = self._ask("inspect", [_place(wish) for wish in wishes], known=list(record.known))
         plans = [self._plan(wish, inspected["found"][wish.directory], authority, now) for wish in wishes]
         issuing = [plan for plan in plans if plan.reason]
+        touched = [plan for plan in plans if plan.touched]
         if not self._task.check_mode:
             _refuse(inspected, plans)
             self._issue(issuing, authority, now)
-
-        kept = {path: entry for path, entry in known.items() if path in inspected["present"]}
-        record = {
-            **kept,
-            **{plan.wish.directory: {**plan.wish.as_dict(), "not_after": plan.not_after()} for plan in plans},
-        }
-        metric = metric_text(record)
-        differs = inspected["metric"] != metric
-        touched = [plan for plan in plans if plan.touched]
-        if (touched or differs) and not self._task.check_mode:
-            assert authority is not None
-            places = [_new(plan, authority.trusted) for plan in touched]
-            self._ask("install", places, metric=metric if differs else "")
-        if record_text(record) != before and not self._task.check_mode:
-            _write(record_file, record_text(record))
+        record.update(plans, inspected["present"])
+        # A host that never had a certificate is left alone.
+        metric = metric_text(record.known) if record.known or inspected["metric"] else ""
+        differs = metric != inspected["metric"]
+        if not self._task.check_mode:
+            if touched or differs:
+                places = [_new(plan, authority.trusted if authority else "") for plan in touched]
+                self._ask("install", places, metric=metric if differs else "")
+            record.write()
 
         diff = [plan.diff() for plan in touched]
+        # What is not issued yet has no end to show.
         if differs and not (issuing and self._task.check_mode):
-            diff.append(
-                {"before_header": METRIC, "before": inspected["metric"], "after_header": METRIC, "after": metric}
-            )
+            header = {"before_header": METRIC, "after_header": METRIC}
+            diff.append({**header, "before": inspected["metric"], "after": metric})
         return {
-            "changed": bool(touched or differs or record_text(record) != before),
+            "changed": bool(touched or differs or record.changed),
             "diff": diff,
             "renewed": [{"name": plan.wish.name, "reason": plan.reason} for plan in issuing],
-            "certificates": [_for_services(plan.wish) for plan in plans],
+            "certificates": [_for_services(plan) for plan in plans],
         }
 
     def _authority(
@@ -198,7 +225,7 @@ class ActionModule(ActionBase):
 
 def _refuse(inspected: Mapping[str, Any], plans: Sequence[Plan]) -> None:
     """What would fail half way fails before anything is changed."""
-    if not inspected["openssl"]:
+    if plans and not inspected["openssl"]:
         raise CertificateError("openssl is not installed: role pki installs it")
     missing = {account: plan.wish.name for plan in plans for account in plan.found["missing"]}
     if missing:
@@ -214,14 +241,13 @@ def _new(plan: Plan, trusted: str) -> dict[str, Any]:
     return {**_place(plan.wish), "authority": trusted, "certificate": pem(plan.issued), "key": plan.key}
 
 
-def _for_services(wish: Wish) -> dict[str, Any]:
-    """The files and units of a certificate, as `onprem.dify.configure` takes them."""
-    names = [name for name in MODES if wish.combined or name != "tls.pem"]
-    files = [
-        {"path": wish.path(name), "owner": wish.owner, "group": wish.group, "mode": f"{MODES[name]:04o}"}
-        for name in names
-    ]
-    return {"name": wish.name, "directory": wish.directory, "files": files, "units": wish.as_dict()["units"]}
+def _for_services(plan: Plan) -> dict[str, Any]:
+    """A certificate as `onprem.dify.configure` takes it, so that units follow which started before it was there."""
+    wish = plan.wish
+    # In check mode the new one is not there yet, and that it would be written is what the units' fate depends on.
+    content = pem(plan.issued) or ("(a new certificate)\n" if plan.reason else plan.found["certificate"])
+    file = {"path": wish.path(), "content": content, "follow": True, "owner": wish.owner, "group": wish.group}
+    return {"name": wish.name, "files": [{**file, "mode": f"{MODES[CERTIFICATE]:04o}"}], "units": wish.unit_entries()}
 
 
 def _leaf(text: str) -> x509.Certificate | None:
@@ -233,16 +259,3 @@ def _leaf(text: str) -> x509.Certificate | None:
 
 def _described(common_name: str, names: set[str], end: str) -> str:
     return f"common name: {common_name}\nnames: {', '.join(sorted(names)) or '(none)'}\nends: {end}\n"
-
-
-def _write(path: Path, text: str) -> None:
-    """Replace a file of the controller in one step; one host, one file, so that hosts do not meet."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -45,8 +45,10 @@ class Wish:
         return f"{self.directory}/{file}"
 
     def as_dict(self) -> Dict[str, Any]:
-        units = [{"name": name, "on_change": action} for name, action in self.units]
-        return {**asdict(self), "names": list(self.names), "units": units}
+        return {**asdict(self), "names": list(self.names), "units": self.unit_entries()}
+
+    def unit_entries(self) -> List[Dict[str, str]]:
+        return [{"name": name, "on_change": action} for name, action in self.units]
 
 
 def parse_wishes(entries: Sequence[Mapping[str, Any]]) -> List[Wish]:

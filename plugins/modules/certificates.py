@@ -118,7 +118,7 @@ renewed:
   elements: dict
   sample: [{name: postgresql, reason: there is none yet}]
 certificates:
-  description: Every certificate with its files and units in the form of M(onprem.dify.configure).
+  description: Every certificate with its units and a file that tells its age, in the form of M(onprem.dify.configure).
   returned: success
   type: list
   elements: dict

@@ -16,7 +16,7 @@ CATALOGUE: dict[str, list[dict[str, Any]]] = {
     file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in FILES
 }
 ENTRIES = [entry for entries in CATALOGUE.values() for entry in entries]
-SUBJECTS = ["accounts", "audit", "firewall", "kernel", "mac", "packages", "sshd", "time"]
+SUBJECTS = ["accounts", "audit", "firewall", "kernel", "mac", "packages", "pki", "sshd", "time"]
 
 # How many recommendations each section has: CIS Debian Linux 12 1.1.0, CIS Red Hat Enterprise Linux 9 2.0.0, and the
 # general requirements of level 3 in GB/T 22239-2019.

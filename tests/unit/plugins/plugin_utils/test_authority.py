@@ -242,6 +242,16 @@ def test_an_issuing_authority_does_not_outlive_the_root(tmp_path: Path) -> None:
     assert "before a new issuing authority would" in problem
 
 
+def test_a_root_is_replaced_in_steps(tmp_path: Path) -> None:
+    new = authority("root 2", path_length=1, end=NOW + days(3650))
+    write_authority(tmp_path, ROOT, ISSUING)
+    (tmp_path / "root.crt").write_bytes(ROOT.pem + new.pem)
+    assert read_state(tmp_path).due(NOW) == []
+    (tmp_path / "root.crt").write_bytes(new.pem + ROOT.pem)
+    state = read_state(tmp_path)
+    assert (state.due(NOW), state.problems(NOW, 1095), state.next_number()) == (["issuing"], [], 2)
+
+
 def test_roots_of_a_change_are_all_trusted(tmp_path: Path) -> None:
     write_authority(tmp_path, ROOT, ISSUING)
     old = authority("old root")
