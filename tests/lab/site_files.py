@@ -21,8 +21,7 @@ from .topology import SERVED, Lab
 def up(lab: Lab, members: Members, progress: Progress) -> None:
     """Write the files of the site; each artifact is served and pinned as soon as it is there."""
     make_secrets(lab)
-    pins = os_pins(lab)
-    repositories: list[dict[str, Any]] = []
+    pins, repositories = from_mirror(lab)
     write(lab.file_of_site("pins"), pins)
     write(lab.file_of_site("repositories"), repositories)
     for artifact, source in catalogue.ensure(lab, members, progress):
@@ -49,15 +48,16 @@ def make_secrets(lab: Lab) -> None:
         write(file, secrets, mode=0o600)
 
 
-def os_pins(lab: Lab) -> dict[str, Any]:
-    """Versions as the machine's mirror has them, which need not be those of the collection."""
+def from_mirror(lab: Lab) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Pins of packages as the machine's mirror has them, and the repositories that it has besides the release."""
     if lab.suite not in debian.SYSTEM:
-        return {}
+        return {}, []
     bundle = debian.bundle()
-    folder = store.root(lab.cache) / "versions"
     names = [name for pin in bundle.values() for name in debian.package_names(pin)]
-    versions = debian.versions(of_this_machine(), lab.suite, golang.ARCHITECTURE, names, folder)
-    return debian.pins(bundle, versions, lab.suite)
+    folder = store.root(lab.cache) / "versions"
+    offer = debian.offer(of_this_machine(), lab.suite, golang.ARCHITECTURE, names, folder)
+    pins = debian.pins(bundle, offer["versions"], lab.suite)
+    return pins, debian.repositories(offer["suites"], lab.suite, lab.mirror)
 
 
 def write(file: Path, content: object, mode: int = 0o644) -> None:

@@ -76,10 +76,13 @@ def tidy(lab: Lab, progress: Progress) -> None:
     if any(to_build(lab, artifact) for artifact in (etcd, seaweedfs)):
         return
     # Another lab may be at a build.
-    with suppress(BlockingIOError), caches(lab, fcntl.LOCK_EX | fcntl.LOCK_NB) as folder:
-        with progress.working("clearing away what the builds downloaded"):
-            for part in sorted(folder.iterdir()):
-                remove_tree(part)
+    with (
+        suppress(BlockingIOError),
+        caches(lab, fcntl.LOCK_EX | fcntl.LOCK_NB) as folder,
+        progress.working("clearing away what the builds downloaded"),
+    ):
+        for part in sorted(folder.iterdir()):
+            remove_tree(part)
 
 
 def compile_programs(workshop: Workshop, name: str, programs: Mapping[str, str]) -> dict[str, Path]:
