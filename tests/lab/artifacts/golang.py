@@ -43,15 +43,19 @@ def needed() -> tuple[int, ...]:
     return max(_numbers(match[1]) for match in lines if match)
 
 
+def installed() -> str:
+    """What the Go of this machine says of itself, as go1.26.8; nothing if there is none."""
+    if not shutil.which("go"):
+        return ""
+    return subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout.strip()
+
+
 def missing() -> str | None:
     """What to say if this machine cannot build the programs."""
-    wanted = ".".join(map(str, needed()[:2]))
-    program = shutil.which("go")
-    found = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False) if program else None
-    have = _numbers(found.stdout.strip().removeprefix("go")) if found else ()
-    if have[:2] >= needed()[:2]:
+    wanted = needed()
+    if _numbers(installed()) >= wanted:
         return None
-    return f"go {wanted} or newer (golang of Debian 12 is too old)"
+    return f"go {'.'.join(map(str, wanted))} or newer (golang of Debian 12 is too old)"
 
 
 def _numbers(version: str) -> tuple[int, ...]:
