@@ -17,6 +17,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.controls_host import (
     Unit,
     unit_name,
 )
+from ansible_collections.onprem.dify.plugins.module_utils.controls_pins import describe_pinned, pinned_findings
 from ansible_collections.onprem.dify.plugins.module_utils.controls_schema import as_list
 
 Check = Mapping[str, Any]
@@ -388,6 +389,7 @@ CHECKS: Dict[str, Callable[[Check, Sources], Any]] = {
     "selinux": _selinux,
     "apparmor": _apparmor,
     "time_source": _time_source,
+    "pinned": pinned_findings,
     "command": _command,
 }
 
@@ -410,5 +412,6 @@ DESCRIPTIONS: Dict[str, Callable[[Check], str]] = {
     ),
     "apparmor": _describe_apparmor,
     "time_source": _describe_time_source,
+    "pinned": describe_pinned,
     "command": _describe_command,
 }

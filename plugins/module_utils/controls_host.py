@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 from typing import Any, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
+from ansible_collections.onprem.dify.plugins.module_utils import package_set
 from ansible_collections.onprem.dify.plugins.module_utils.controls_schema import as_list
 
 T = TypeVar("T")
@@ -182,6 +183,19 @@ class Sources:
         except UnavailableError:
             return frozenset(self.output(["rpm", "-qa", "--queryformat", "%{NAME}\\n"]).split())
         return frozenset(line.split()[1] for line in lines if line.startswith("installed "))
+
+    def package_state(self) -> package_set.State:
+        """Return versions and holds of the installed packages."""
+        return self._once("package_state", self._read_package_state)
+
+    def _read_package_state(self) -> package_set.State:
+        faults = []
+        for manager in (package_set.Apt(self.host.run), package_set.Dnf(self.host.run)):
+            try:
+                return manager.state()
+            except package_set.PackageError as error:
+                faults.append(str(error))
+        raise UnavailableError("; ".join(faults))
 
     def modprobe(self) -> Dict[str, str]:
         """Return the install command of every kernel module that has one."""

@@ -69,12 +69,27 @@ CHECKS: Dict[str, Parameters] = {
     "selinux": Parameters(("mode",), ("policy",)),
     "apparmor": Parameters((), ("complain_max",)),
     "time_source": Parameters((), ("allowed", "offset_max")),
+    "pinned": Parameters(("origin", "pins")),
     "command": Parameters(("argv", "pattern"), ("state", "rc")),
 }
 PATTERNS = frozenset({"line", "audit_rule", "command"})
 # What may be a list, by the name of the parameter; the other parameters are single values.
 LISTS = frozenset(
-    {"allowed", "argv", "contains", "excludes", "group", "name", "only", "options", "owner", "path", "pattern", "rc"}
+    {
+        "allowed",
+        "argv",
+        "contains",
+        "excludes",
+        "group",
+        "name",
+        "only",
+        "options",
+        "owner",
+        "path",
+        "pattern",
+        "pins",
+        "rc",
+    }
 )
 SINGLE = frozenset({("mount", "path"), ("command", "pattern")})
 MAY_BE_EMPTY = frozenset({"value", "allowed"})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+import hashlib
 import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -186,6 +187,13 @@ def _archive(pin: Pin, host: Host) -> Mapping[str, Any]:
         )
     chosen: Mapping[str, Any] = archives[host.architecture]
     return chosen
+
+
+def digests(pin: Pin) -> List[str]:
+    """What M(onprem.dify.release) may have recorded for this version: hashes of archives, and of the lock of wheels."""
+    found = [str(archive["sha256"]) for archive in (pin.get("archives") or {}).values()]
+    lock = pin.get("requirements")
+    return found + ([hashlib.sha256(str(lock).encode()).hexdigest()] if lock else [])
 
 
 def package_versions(pins: Sequence[Pin]) -> Dict[str, str]:

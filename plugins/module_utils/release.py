@@ -26,6 +26,7 @@ Run = Callable[[List[str]], Tuple[int, str, str]]
 # Opens an address for reading.
 Open = Callable[[str], IO[bytes]]
 
+DIRECTORY = "/opt/onprem-dify"
 # Written last; without it a directory is a leftover.
 RECORD = ".onprem-dify-release.json"
 _CHUNK = 1 << 20

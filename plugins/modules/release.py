@@ -159,7 +159,7 @@ SPEC = {
     "wheels": {"type": "str"},
     "python": {"type": "str", "default": "/usr/bin/python3"},
     "ca_path": {"type": "path"},
-    "directory": {"type": "path", "default": "/opt/onprem-dify"},
+    "directory": {"type": "path", "default": release.DIRECTORY},
     "links": {"type": "dict", "default": {}},
     "keep": {"type": "int", "default": 1},
 }

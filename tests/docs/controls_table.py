@@ -38,6 +38,7 @@ READS = {
     "account": "all local accounts",
     "selinux": "live mode and the one after a reboot",
     "apparmor": "live profiles",
+    "pinned": "installed versions, holds, records of archives",
     "time_source": "what chronyd follows",
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 from typing import Any
 
 import pytest
@@ -115,6 +116,21 @@ CHRONY = {
     "chronyc -n -c sources": "^,*,10.0.0.1,2,6,377,20,0.1,0.1,0.1\n^,-,10.0.0.9,2,6,377,20,0.1,0.1,0.1\n",
     "chronyc -n -c tracking": "0A000001,10.0.0.1,3,1700000000.0,-0.000123,0.0001,0,0,0,0,0,0,64.2,Normal\n",
 }
+PACKAGES = (
+    "installed\thaproxy\t\t2.6.12-1+deb12u3\thold\n"
+    "installed\tkeepalived\t\t1:2.2.7-1+b2\tinstall\n"
+    "installed\tredis-server\t\t5:7.0.14-1\thold\n"
+)
+
+
+def pinned(component: str, origin: str = "packages", **fields: Any) -> dict[str, Any]:
+    return {"type": "pinned", "origin": origin, "pins": [{"name": component, "version": "3.6.14", **fields}]}
+
+
+def archived(sha256: str, version: str = "3.6.14") -> dict[str, Any]:
+    return pinned("etcd", "releases", archives={"amd64": {"sha256": sha256}}, version=version)
+
+
 AUDIT = "-w /etc/passwd -p wa -k identity\n-a always,exit -F arch=b64 -S mount -F key=mounts\n"
 LOGIN = "Welcome\ncontrol TMOUT readonly 600\ncontrol umask changeable 0027\ncontrol HISTSIZE changeable \n"
 MODPROBE = """\
@@ -139,11 +155,13 @@ HOST = {
         "/proc/sys/net/ipv4/ip_forward": "0\n",
         "/proc/sys/net/ipv4/conf/eth0.7/rp_filter": "1\n",
         "/proc/sys/net/ipv4/tcp_rmem": "4096\t131072\t6291456\n",
+        "/opt/onprem-dify/etcd/.onprem-dify-release.json": json.dumps({"version": "3.6.14", "sha256": "a" * 64}),
         "/etc/login.conf": "# minlen = 8\nminlen = 14\n",
     },
     "programs": {
         "sshd -T": SSHD,
         "systemctl show": UNITS,
+        "dpkg-query --show": PACKAGES,
         "dpkg-query": "installed sudo\ndeinstall telnetd\ninstalled rsyslog\n",
         "modprobe --showconfig": MODPROBE,
         "auditctl -l": AUDIT,
@@ -195,6 +213,11 @@ GOOD = [
     {"type": "apparmor"},
     {"type": "time_source", "offset_max": 0.1},
     {"type": "time_source", "allowed": ["10.0.0.1", "10.0.0.9"]},
+    pinned("haproxy", package_versions={"haproxy": "2.6.12", "haproxy-doc": "2.6.12"}),
+    pinned("valkey", package_versions={"valkey-server": "8.1.1"}),
+    pinned("pgvector"),
+    pinned("patroni", "releases"),
+    archived("a" * 64),
     {"type": "command", "argv": ["firewall-cmd", "--state"], "pattern": "^running$"},
     {"type": "command", "argv": ["fails"], "pattern": "broken", "rc": 3},
 ]
@@ -244,6 +267,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"type": "apparmor", "complain_max": 0}, "man_filter"),
     ({"type": "time_source", "offset_max": 0.0001}, "-0.000123 s off"),
     ({"type": "time_source", "allowed": ["10.0.0.1"]}, "not of the site: 10.0.0.9"),
+    (pinned("keepalived", package_versions={"keepalived": "2.2.7"}), "keepalived 1:2.2.7-1+b2 is not held"),
+    (pinned("redis", package_versions={"redis-server": "7.0.15"}), "redis-server 5:7.0.14-1 instead of 7.0.15"),
+    (archived("b" * 64), f"etcd 3.6.14 from another origin, sha256 {'a' * 64}"),
+    (archived("a" * 64, version="3.6.15"), "etcd 3.6.14 instead of 3.6.15"),
     ({"type": "command", "argv": ["firewall-cmd", "--state"], "pattern": "^stopped$"}, "running"),
     ({"type": "command", "argv": ["firewall-cmd", "--state"], "pattern": "run", "state": "absent"}, "running"),
     ({"type": "command", "argv": ["fails"], "pattern": "broken"}, "exit code 3"),
@@ -272,7 +299,12 @@ def test_a_host_out_of_order_fails_and_says_what_was_found(check: dict[str, Any]
     assert words in result.found
 
 
-PRESENT = [check for check in GOOD if check.get("state") != "absent" and check["type"] != "command"]
+# A component that is not there is not in another version.
+PRESENT = [
+    check
+    for check in GOOD
+    if check.get("state") != "absent" and check["type"] != "command" and check.get("origin") != "releases"
+]
 
 
 @pytest.mark.parametrize("check", PRESENT, ids=str)
