@@ -15,7 +15,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
-from cryptography import x509
 
 from ansible_collections.onprem.dify.plugins.module_utils.certificates import (
     CERTIFICATE,
@@ -34,6 +33,7 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.authority import (
     Settings,
     common_name_of,
     day,
+    leaf_of,
     names_of,
     pem,
     read_state,
@@ -61,14 +61,14 @@ class Plan:
         return bool(self.reason or self.faults)
 
     def not_after(self) -> int:
-        leaf = self.issued[0] if self.issued else _leaf(self.found["certificate"])
+        leaf = self.issued[0] if self.issued else leaf_of(self.found["certificate"])
         return int(leaf.not_valid_after_utc.timestamp()) if leaf else 0
 
     def diff(self) -> dict[str, str]:
         path = self.wish.path()
         before, after = "", ""
         if self.reason:
-            leaf = _leaf(self.found["certificate"])
+            leaf = leaf_of(self.found["certificate"])
             before = _described(common_name_of(leaf), names_of(leaf), day(leaf)) if leaf else ""
             end = day(self.issued[0]) if self.issued else "(when it is issued)"
             after = _described(self.wish.common_name, set(self.wish.names), end) + f"reason: {self.reason}\n"
@@ -248,13 +248,6 @@ def _for_services(plan: Plan) -> dict[str, Any]:
     content = pem(plan.issued) or ("(a new certificate)\n" if plan.reason else plan.found["certificate"])
     file = {"path": wish.path(), "content": content, "follow": True, "owner": wish.owner, "group": wish.group}
     return {"name": wish.name, "files": [{**file, "mode": f"{MODES[CERTIFICATE]:04o}"}], "units": wish.unit_entries()}
-
-
-def _leaf(text: str) -> x509.Certificate | None:
-    try:
-        return x509.load_pem_x509_certificates(text.encode())[0] if text else None
-    except ValueError:
-        return None
 
 
 def _described(common_name: str, names: set[str], end: str) -> str:

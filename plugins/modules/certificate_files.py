@@ -72,8 +72,9 @@ options:
     default: ""
 attributes:
   check_mode:
-    description: Only C(inspect) runs in check mode.
+    description: Only O(stage=inspect) does something in check mode. The action predicts what the others would do.
     support: partial
+    details: Other stages say that they would change something.
   diff_mode:
     description: The action returns it.
     support: none

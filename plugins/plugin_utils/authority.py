@@ -9,21 +9,24 @@ import datetime
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from typing import Any, TypeAlias
 
 from ansible_collections.onprem.dify.plugins.module_utils.certificates import (
     CertificateError,
     Wish,
     is_address,
 )
+
+# Ansible needs it too, so a controller has it. Sanity tests import this file where it is not.
+with suppress(ImportError):
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 MODES = ("internal", "provided")
 ROOT, ROOT_KEY = "root.crt", "root.key"
@@ -35,7 +38,7 @@ BACKDATED = datetime.timedelta(minutes=5)
 # What is left of a life when something is renewed.
 LEFT = 3
 
-Certificates = Sequence[x509.Certificate]
+Certificates: TypeAlias = "Sequence[x509.Certificate]"
 
 
 @dataclass(frozen=True)
@@ -111,16 +114,13 @@ class State:
 
     def problems(self, now: datetime.datetime, days: int) -> list[str]:
         """Why the due parts cannot be made; `days` is the life of a new issuing authority."""
-        due = self.due(now)
         root_file, key_file = self.directory / ROOT, self.directory / ROOT_KEY
-        if "root" in due:
-            if self.highest:
-                return [f"{root_file} is missing, and there is an issuing authority that it signed: bring {ROOT} back"]
-            return []
-        assert self.root is not None
+        if self.root is None:
+            lost = f"{root_file} is missing, and there is an issuing authority that it signed: bring {ROOT} back"
+            return [lost] if self.highest else []
         if self.root.not_valid_after_utc <= now:
             return [f"{root_file} has expired on {day(self.root)}: make a new root as docs/pki.md says"]
-        if "issuing" not in due:
+        if not self._issuing_due(now):
             return []
         if not key_file.is_file():
             reason = "there is no issuing authority yet"
@@ -168,6 +168,13 @@ def load_certificates(path: Path) -> list[x509.Certificate]:
         raise CertificateError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise CertificateError(f"{path} holds no certificate in PEM") from error
+
+
+def leaf_of(text: str) -> x509.Certificate | None:
+    try:
+        return x509.load_pem_x509_certificates(text.encode())[0] if text else None
+    except ValueError:
+        return None
 
 
 def pem(certificates: Iterable[x509.Certificate]) -> str:
@@ -262,7 +269,8 @@ class Internal:
 
     def sign(self, request: str, wish: Wish, now: datetime.datetime) -> list[x509.Certificate]:
         """The certificate and its chain. Of the request only the key counts: names come from the wish."""
-        assert self._key is not None
+        if self._key is None:
+            raise CertificateError(f"{self._issuer.key_file} was not opened")
         try:
             asked = x509.load_pem_x509_csr(request.encode())
         except ValueError as error:

@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ansible_collections.onprem.dify.plugins.module_utils.certificates import CertificateError, Wish, is_address
 from ansible_collections.onprem.dify.plugins.plugin_utils.authority import (
@@ -29,9 +25,16 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.authority import (
     public_pem,
 )
 
+with suppress(ImportError):
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
 AUTHORITY = "ca.crt"
 RSA_BITS = 2048
-_USAGES = {ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth", ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth"}
+# Extended key usages, as X.509 numbers them.
+_USAGES = {"1.3.6.1.5.5.7.3.1": "serverAuth", "1.3.6.1.5.5.7.3.2": "clientAuth"}
+_ANY_USAGE = "2.5.29.37.0"
 
 # Reads a file of the controller, decrypted if it is vaulted.
 Read = Callable[[Path], bytes]
@@ -158,7 +161,7 @@ class Provided:
             yield Finding(self._host, path, f"common name {common_name_of(leaf)}", wish.common_name)
         usages = _usages(leaf)
         if usages is not None and not set(_USAGES) <= usages:
-            found = ", ".join(sorted(_USAGES.get(usage, usage.dotted_string) for usage in usages))
+            found = ", ".join(sorted(_USAGES.get(usage, usage) for usage in usages))
             yield Finding(self._host, path, f"usage {found}", f"usage {' and '.join(_USAGES.values())}")
         if problem := self._chain_problem(chain):
             yield Finding(self._host, path, problem, f"a chain that leads to {AUTHORITY}")
@@ -192,13 +195,14 @@ def _with(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _usages(certificate: x509.Certificate) -> set[x509.ObjectIdentifier] | None:
+def _usages(certificate: x509.Certificate) -> set[str] | None:
     """None if the certificate may be used for everything."""
     try:
-        usages = set(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
+        extension = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
     except x509.ExtensionNotFound:
         return None
-    return None if ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usages else usages
+    usages = {usage.dotted_string for usage in extension.value}
+    return None if _ANY_USAGE in usages else usages
 
 
 def _has(certificate: x509.Certificate, extension: type[x509.ExtensionType]) -> bool:
