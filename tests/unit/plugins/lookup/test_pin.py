@@ -1,0 +1,59 @@
+"""The pins of the collection as the variables of a host change them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleError
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+
+from ansible_collections.onprem.dify.plugins.lookup import pin
+
+Load = Callable[..., list[dict[str, Any]]]
+FACTS = {
+    "distribution": "Debian",
+    "distribution_major_version": "12",
+    "os_family": "Debian",
+    "architecture": "x86_64",
+}
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Load:
+    # Ansible's plugin loader, which would read the options from the documentation, is not part of this.
+    def run(*terms: str, site_pins: Any = None, archive: bool = False, wheels: bool = False) -> list[dict[str, Any]]:
+        loader = DataLoader()
+        variables = {"ansible_facts": FACTS, "site_pins": site_pins or {}, "mirror": "http://mirror.internal"}
+        lookup = pin.LookupModule(loader=loader, templar=Templar(loader=loader, variables=variables))
+        monkeypatch.setattr(lookup, "set_options", lambda **_options: None)
+        monkeypatch.setattr(lookup, "get_option", {"archive": archive, "wheels": wheels}.get)
+        return lookup.run(list(terms), variables)
+
+    return run
+
+
+def test_a_component_is_looked_up_as_plain_data(load: Load) -> None:
+    (found,) = load("etcd", archive=True)
+    assert type(found) is dict
+    assert found["archive"] == found["archives"]["amd64"]
+    assert type(found["version"]) is str
+
+
+def test_all_components_come_without_terms(load: Load) -> None:
+    found = load()
+    assert [entry["name"] for entry in found] == sorted(path.stem for path in pin.BUNDLE.glob("*.yml"))
+
+
+def test_the_pins_of_a_site_are_data_of_its_inventory(load: Load) -> None:
+    (found,) = load("etcd", site_pins={"etcd": {"source": "elsewhere"}})
+    assert found["source"] == "elsewhere"
+
+
+def test_mistakes_are_errors_of_ansible(load: Load) -> None:
+    with pytest.raises(AnsibleError, match=r"no component etdc\. Did you mean etcd"):
+        load("etdc")
+    with pytest.raises(AnsibleError, match=r"seaweedfs .*: no archive with a known sha256 for amd64"):
+        load("seaweedfs", archive=True)

@@ -1,0 +1,50 @@
+"""The pins as delivered: complete, alive, exact, and the only place where versions stand."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.onprem.dify.plugins.module_utils.pins import faults
+
+ROOT = Path(__file__).resolve().parents[2]
+FILES = sorted((ROOT / "bundle").glob("*.yml"))
+BUNDLE: dict[str, dict[str, Any]] = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in FILES}
+# Numbers of clauses look like versions.
+CLAUSE = re.compile(r"^\s*(cis_\w+|mlps3):")
+
+
+def versions(pin: dict[str, Any]) -> set[str]:
+    return {pin["version"], *(pin.get("packages") or {}).values()}
+
+
+@pytest.mark.parametrize("component", BUNDLE)
+def test_every_pin_is_complete_exact_and_alive(component: str) -> None:
+    today = datetime.datetime.now(datetime.UTC).date()
+    assert BUNDLE[component]["name"] == component
+    assert faults(BUNDLE[component], today) == []
+
+
+def test_the_data_tier_is_pinned() -> None:
+    wanted = {"postgresql", "pgvector", "patroni", "etcd", "haproxy", "keepalived", "redis", "valkey", "seaweedfs"}
+    assert wanted <= set(BUNDLE)
+
+
+@pytest.mark.parametrize("component", BUNDLE)
+def test_a_version_stands_in_its_pin_and_nowhere_else(component: str) -> None:
+    words = "|".join(re.escape(version) for version in sorted(versions(BUNDLE[component])))
+    pattern = re.compile(rf"(?<![\w.])({words})(?![\w]|\.\d)")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for folder in ("roles", "playbooks")
+        for path in sorted((ROOT / folder).rglob("*"))
+        if path.is_file() and path.suffix in (".yml", ".j2", ".py", ".sh", ".conf", ".service")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if pattern.search(line) and not CLAUSE.match(line)
+    ]
+    assert found == []
