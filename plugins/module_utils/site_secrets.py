@@ -57,8 +57,6 @@ FORMS: Dict[str, Form] = {
 
 # name, the group that needs it, form. A role that starts to use a secret adds its line here.
 TABLE: Tuple[Tuple[str, str, str], ...] = (
-    ("pki_root_key", "all", "password"),
-    ("pki_issuing_key", "all", "password"),
     ("postgres_replication", "database", "password"),
     ("postgres_rewind", "database", "password"),
     ("postgres_monitor", "database", "password"),
@@ -81,6 +79,8 @@ TABLE: Tuple[Tuple[str, str, str], ...] = (
     ("s3_filer_signing_key", "objects", "password"),
     ("postgres_seaweedfs", "objects", "password"),
     ("dify_secret_key", "workers", "key"),
+    ("pki_root_key", "all", "password"),
+    ("pki_issuing_key", "all", "password"),
 )
 FORM_OF: Dict[str, str] = {name: form for name, _group, form in TABLE}
 

@@ -27,8 +27,9 @@ def write(case: Case, folder: Path) -> None:
     """Write the example inventory with the changes of a case; null takes something away."""
     hosts = merged(read(GOOD / "hosts.yml"), case.get("hosts", {}))
     variables = merged(read(GOOD / "group_vars/all/site.yml"), case.get("vars", {}))
-    made = complete({}, {group: ["a host"] for group in ("database", "cache", "objects", "workers")})
-    secrets = {name: made[name] for name in needed({group: ["a host"] for group in groups_with_hosts(hosts)})}
+    made = complete({}, {group: ["a host"] for group in ("all", "database", "cache", "objects", "workers")})
+    groups = groups_with_hosts(hosts)
+    secrets = {name: made[name] for name in needed({group: ["a host"] for group in {"all"} | groups})}
     all_vars = folder / "group_vars/all"
     all_vars.mkdir(parents=True)
     (folder / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False), encoding="utf-8")

@@ -21,7 +21,7 @@ EVERY_GROUP = {group: ["a host"] for group in ["all", *GROUPS]}
 
 
 def test_a_site_needs_the_secrets_of_its_groups_only() -> None:
-    assert needed({"cache": ["cache1"], "database": []}) == ["redis_replication", "redis_sentinel", "redis_dify"]
+    assert needed({"workers": ["worker1"], "database": []}) == ["dify_secret_key"]
 
 
 def test_existing_secrets_stay_as_they_are() -> None:
