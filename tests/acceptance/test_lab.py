@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from lab import cgroups, network, node, scratch, ssh, topology
+from lab.artifacts import store
 
 HOSTS = ["gateway1", "db1", "db2"]
 
@@ -56,7 +58,7 @@ def traces(lab: topology.Lab) -> list[str]:
     commands = [path.read_bytes().replace(b"\0", b" ").decode() for path in _commands()]
     processes = [command for command in commands if f"{lab.state}/" in command or f"--machine={lab.name}-" in command]
     notes = [path for host in lab.hosts for path in node.NSPAWN_STATE.glob(f"*/{node.machine(lab, host)}")]
-    builds = list((lab.cache / "images").glob(f".building*{lab.name}*"))
+    builds = [*(lab.cache / "images").glob(f".building*{lab.name}*"), *store.all_unfinished(lab)]
     files = [lab.state] if lab.state.exists() else []
     return [str(trace) for trace in (*mounts, *links, *tables, *groups, *processes, *notes, *builds, *files)]
 
@@ -107,6 +109,14 @@ def test_the_status_shows_hosts_groups_addresses_and_states(site):
 def test_debian_packages_reach_a_node_through_the_bridge(site):
     address = f"http://{site.lab.bridge_address}:3142"
     assert "200 OK" in run(site, "db1", f"curl -sI {address}/debian/dists/{site.lab.suite}/InRelease").stdout
+
+
+def test_what_was_built_for_the_site_reaches_a_node_whole(site):
+    pins = json.loads(site.lab.file_of_site("pins").read_text())
+    archives = [archive for pin in pins.values() for archive in pin.get("archives", {}).values()]
+    assert len(archives) == 2
+    for archive in archives:
+        assert archive["sha256"] in run(site, "db1", f"curl -s {archive['url']} | sha256sum").stdout
 
 
 def test_a_node_reaches_nothing_but_the_lab(site):
