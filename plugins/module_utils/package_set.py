@@ -40,13 +40,17 @@ class Wish(NamedTuple):
 
 
 class State(NamedTuple):
-    """`provided`: what installed packages stand in for. `unfinished`: a transaction was cut off, as by a power cut."""
+    """`provided`: what installed packages stand in for. `unfinished`: a transaction was cut off, as by a power cut.
+
+    `torn`: packages that were cut off while their files were unpacked, with the version that dpkg takes them for.
+    """
 
     installed: FrozenSet[str]
     provided: FrozenSet[str] = frozenset()
     unfinished: bool = False
     versions: Mapping[str, str] = {}
     held: FrozenSet[str] = frozenset()
+    torn: Mapping[str, str] = {}
 
 
 class Plan(NamedTuple):
@@ -155,6 +159,13 @@ class Apt:
     def finish(self) -> None:
         """Complete what an interrupted transaction left half done."""
         _must(self._run, ["dpkg", "--configure", "-a", "--force-confdef", "--force-confold"])
+        state = self.state()
+        if state.torn:
+            # Neither dpkg nor apt does it unasked. Another version than the torn one might be no longer the pinned one.
+            offered = self.offered(sorted(state.torn))
+            fitting = {name: version for name, version in state.torn.items() if version in offered.get(name, [])}
+            words = [_at(name, "=", fitting) for name in sorted(state.torn)]
+            self._transact(["--reinstall", "--allow-change-held-packages"], words, set(state.torn), set(), state.held)
 
     def refresh(self) -> None:
         # Without the mode, apt takes an unreachable repository for a warning.
@@ -171,16 +182,21 @@ class Apt:
         words = [_at(name, "=", chosen) for name in [*wanted.install, *wanted.correct]]
         words += [f"{name}-" for name in wanted.remove]
         own = {*wanted.install, *wanted.correct, *wanted.remove}
+        options = ["--allow-downgrades"] if wanted.correct else []
+        options += ["--allow-change-held-packages"] if own & held else []
+        self._transact(options, words, own, {*wanted.remove, *expendable}, held)
+
+    def _transact(
+        self, options: List[str], words: List[str], own: Set[str], gone: Set[str], held: FrozenSet[str]
+    ) -> None:
         command = ["apt-get", *_QUICKLY, "--yes", "--no-install-recommends"]
         command += [f"--option=DPkg::Lock::Timeout={LOCK_SECONDS}"]
-        command += ["--option=Dpkg::Options::=--force-confdef", "--option=Dpkg::Options::=--force-confold"]
-        command += ["--allow-downgrades"] if wanted.correct else []
-        # This opens all holds; the rehearsal shows whether those of others would be broken.
-        command += ["--allow-change-held-packages"] if own & held else []
+        command += ["--option=Dpkg::Options::=--force-confdef", "--option=Dpkg::Options::=--force-confold", *options]
         rehearsal = _must(self._run, [*command, "--simulate", "install", *words])
-        surplus = sorted(set(parse_removals(rehearsal)) - set(wanted.remove) - set(expendable))
+        surplus = sorted(set(parse_removals(rehearsal)) - gone)
         if surplus:
             raise PackageError(f"apt would also remove {', '.join(surplus)} for: {' '.join(words)}")
+        # The option that opens a hold opens all of them; the rehearsal shows whether those of others would be broken.
         broken = sorted((set(parse_installations(rehearsal)) & held) - own)
         if broken:
             raise PackageError(f"apt would also change {', '.join(broken)}, which is on hold, for: {' '.join(words)}")
@@ -307,16 +323,17 @@ def parse_versionlock(text: str, state: State) -> FrozenSet[str]:
 
 
 def parse_dpkg(text: str, interrupted: bool = False) -> State:
-    provided, held, versions = set(), set(), {}
+    provided, held, versions, torn = set(), set(), {}, {}
     for line in text.splitlines():
         status, name, provides, version, want = [*line.split("\t"), "", "", "", ""][:5]
         if status in ("unpacked", "half-configured", "half-installed"):
             interrupted = True
+            torn.update({name: version} if status == "half-installed" else {})
         elif status == "installed" or status.startswith("triggers-"):
             versions[name] = version
             provided.update(re.findall(r"[^\s,(]+", re.sub(r"\(.*?\)", "", provides)))
             held.update([name] if want == "hold" else [])
-    return State(frozenset(versions), frozenset(provided), interrupted, versions, frozenset(held))
+    return State(frozenset(versions), frozenset(provided), interrupted, versions, frozenset(held), torn)
 
 
 def parse_rpm(text: str) -> State:

@@ -96,11 +96,23 @@ def test_what_would_remove_something_else_is_refused(apt):
 
 
 def test_an_interrupted_transaction_is_completed_first(apt):
-    host = Host(**{"dpkg-query": ["unpacked\tchrony\t\n", "installed\tchrony\t\n"]})
+    host = Host(**{"dpkg-query": ["unpacked\tchrony\t\n", *["installed\tchrony\t\n"] * 2]})
     changed, done = ask(apt(host), ["chrony"])
     assert changed
     assert done.install == []
     assert host.asked[1] == "dpkg --configure -a --force-confdef --force-confold"
+
+
+@pytest.mark.parametrize(("offered", "word"), [("| 2.6.12-1 | main Packages", "haproxy=2.6.12-1"), ("", "haproxy")])
+def test_what_was_cut_off_while_unpacking_is_installed_again(apt, offered, word):
+    torn, whole = "half-installed\thaproxy\t\t2.6.12-1\tinstall\n", "installed\thaproxy\t\t2.6.12-1\thold\n"
+    host = Host(**{"dpkg-query": [torn, torn, whole], "apt-cache madison": f"haproxy {offered}\n"})
+    changed, done = ask(apt(host), versions={"haproxy": "2.6.12"})
+    assert changed
+    assert done.install == []
+    assert host.asked[-2] == (
+        f"apt-get --yes --no-install-recommends --reinstall --allow-change-held-packages install {word}"
+    )
 
 
 def test_the_journal_of_dpkg_tells_of_an_interruption(apt, tmp_path):
