@@ -109,6 +109,7 @@ def ensure(lab: Lab, members: Members, artifact: Artifact, progress: Progress) -
         workshop.folder.mkdir(mode=0o755)
         workshop.scrap.mkdir()
         workshop.log.unlink(missing_ok=True)
+        progress.say(f"{name} is built, once (log: {workshop.log})")
         artifact.build(workshop)
         remove_tree(workshop.scrap)
         workshop.folder.rename(target)

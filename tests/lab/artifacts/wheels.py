@@ -56,7 +56,7 @@ def _python() -> str:
 
 
 def pin(folder: Path, url: str) -> Mapping[str, Any]:
-    return {"version": wanted()["patroni"], "requirements": (folder / LOCK).read_text()}
+    return {"version": wanted()["patroni"], "requirements": lock(folder)}
 
 
 def patroni(suite: str) -> Artifact:
