@@ -14,7 +14,7 @@ version_added: 0.2.0
 description:
   - Installs a version of a program into a directory of its own, O(directory)/O(name)-O(version).
   - The link O(directory)/O(name) leads to the version in use, and O(links) go through it.
-    So one replaced link switches everything, and units that run programs through it need no change for a new version.
+    So one replaced link switches everything.
   - An archive is downloaded, its checksum verified, unpacked beside its place and renamed into it.
     Members that leave the directory, devices and links to the outside are refused. Files belong to root.
   - Wheels are installed into a virtual environment at its final place, which counts only when all of it is there.
@@ -112,12 +112,12 @@ EXAMPLES = r"""
 
 RETURN = r"""
 path:
-  description: Directory of the version.
+  description: Directory of the version. A unit that names it changes with the version, and so is restarted.
   returned: success
   type: str
   sample: /opt/onprem-dify/etcd-3.6.14
 current:
-  description: The link to the version in use, for units.
+  description: The link to the version in use.
   returned: success
   type: str
   sample: /opt/onprem-dify/etcd
