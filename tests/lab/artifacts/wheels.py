@@ -25,7 +25,7 @@ def wanted() -> dict[str, str]:
 
 
 def build(workshop: Workshop, python: str) -> None:
-    pip = [_python(), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    pip = [_python(), "-m", "pip", "--disable-pip-version-check", "--no-cache-dir", "--no-input"]
     pure = [f"{name}=={wanted()[name]}" for name in source_only()]
     workshop.run(*pip, "wheel", "--no-deps", f"--wheel-dir={workshop.folder}", *pure)
     machine = platform.machine()
