@@ -192,7 +192,7 @@ class Sources:
         faults = []
         for manager in (package_set.Apt(self.host.run), package_set.Dnf(self.host.run)):
             try:
-                return manager.state()
+                return manager.state(holds=True)
             except package_set.PackageError as error:
                 faults.append(str(error))
         raise UnavailableError("; ".join(faults))

@@ -149,7 +149,7 @@ class Apt:
         self._run = run
         self._journal = Path(journal)
 
-    def state(self) -> State:
+    def state(self, holds: bool) -> State:
         fields = "${db:Status-Status}\t${Package}\t${Provides}\t${Version}\t${db:Status-Want}\n"
         return parse_dpkg(_must(self._run, ["dpkg-query", "--show", f"--showformat={fields}"]), self._interrupted())
 
@@ -158,14 +158,17 @@ class Apt:
 
     def finish(self) -> None:
         """Complete what an interrupted transaction left half done."""
-        _must(self._run, ["dpkg", "--configure", "-a", "--force-confdef", "--force-confold"])
-        state = self.state()
-        if state.torn:
-            # Neither dpkg nor apt does it unasked. Another version than the torn one might be no longer the pinned one.
+        # It fails while a dependency is torn or missing. All the same it clears the journal, on which apt insists.
+        configure = ["dpkg", "--configure", "-a", "--force-confdef", "--force-confold"]
+        _must(self._run, configure, accepted=(0, 1))
+        state = self.state(holds=True)
+        if state.unfinished:
+            # Another version than the torn one might be no longer the pinned one.
             offered = self.offered(sorted(state.torn))
             fitting = {name: version for name, version in state.torn.items() if version in offered.get(name, [])}
             words = [_at(name, "=", fitting) for name in sorted(state.torn)]
-            self._transact(["--reinstall", "--allow-change-held-packages"], words, set(state.torn), set(), state.held)
+            options = ["--reinstall", "--allow-change-held-packages"] if words else []
+            self._transact(["--fix-broken", *options], words, set(state.torn), set(), state.held)
 
     def refresh(self) -> None:
         # Without the mode, apt takes an unreachable repository for a warning.
@@ -210,10 +213,10 @@ class Dnf:
     def __init__(self, run: Run) -> None:
         self._run = run
 
-    def state(self) -> State:
+    def state(self, holds: bool) -> State:
         fields = "%{NAME}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\n[+%{PROVIDES}\n]"
         state = parse_rpm(_must(self._run, ["rpm", "--query", "--all", f"--queryformat={fields}"]))
-        if _VERSIONLOCK not in state.provided:
+        if not holds or _VERSIONLOCK not in state.provided:
             return state
         return state._replace(
             held=parse_versionlock(_must(self._run, ["dnf", "--quiet", "versionlock", "list"]), state)
@@ -261,11 +264,12 @@ def bring(manager: Manager, wish: Wish, refresh: bool, check_mode: bool) -> Tupl
     """Whether the host changed, what was done, and the difference."""
     if wish.versions:
         wish = wish._replace(present=[*wish.present, *manager.needs()])
-    state = manager.state()
+    holds = bool(wish.versions)
+    state = manager.state(holds)
     unfinished = state.unfinished
     if unfinished and not check_mode:
         manager.finish()
-        state = manager.state()
+        state = manager.state(holds)
     wanted = plan(state, wish)
     if not check_mode:
         if refresh or wanted.install or wanted.correct:
@@ -279,7 +283,7 @@ def _fulfil(manager: Manager, wish: Wish, state: State, wanted: Plan) -> None:
     if wanted.install or wanted.remove or wanted.correct:
         pinned = [name for name in [*wanted.install, *wanted.correct] if name in wish.versions]
         manager.change(wanted, choose(wish, pinned, manager.offered(pinned)), wish.expendable, state.held)
-        state = manager.state()
+        state = manager.state(holds=bool(wish.versions))
     left = plan(state, wish)
     missed = [*left.install, *left.remove, *left.correct]
     if missed:

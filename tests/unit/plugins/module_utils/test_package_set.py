@@ -111,13 +111,26 @@ def test_what_was_cut_off_while_unpacking_is_installed_again(apt, offered, word)
     assert changed
     assert done.install == []
     assert host.asked[-2] == (
-        f"apt-get --yes --no-install-recommends --reinstall --allow-change-held-packages install {word}"
+        f"apt-get --yes --no-install-recommends --fix-broken --reinstall --allow-change-held-packages install {word}"
     )
+
+
+def test_a_dependency_that_did_not_arrive_is_fetched(apt):
+    half, whole = "unpacked\thaproxy\t\t2.6.12-1\tinstall\n", "installed\thaproxy\t\t2.6.12-1\thold\n"
+    host = Host(**{"dpkg-query": [half, half, whole], "dpkg --configure": (1, "", "dependency problems")})
+    assert ask(apt(host), ["haproxy"])[0]
+    assert host.asked[-2] == "apt-get --yes --no-install-recommends --fix-broken install"
+
+
+def test_rpm_hosts_are_asked_for_locks_only_where_versions_are_pinned():
+    host = Host(**{"rpm --query": RPM.format(20)})
+    ask(Dnf(host), ["postgresql15"])
+    assert len(host.asked) == 1
 
 
 def test_the_journal_of_dpkg_tells_of_an_interruption(apt, tmp_path):
     (tmp_path / "0001").write_text("")
-    assert apt(Host()).state().unfinished
+    assert apt(Host()).state(holds=False).unfinished
 
 
 def test_the_transaction_of_another_is_waited_for(apt, monkeypatch):
@@ -382,7 +395,7 @@ def test_rpm_hosts_open_the_lock_of_what_must_change():
 
 def test_a_lock_on_another_version_is_no_hold():
     host = Host(**{"rpm --query": RPM.format(20), "dnf versionlock list": LOCK.format(18)})
-    assert Dnf(host).state().held == frozenset()
+    assert Dnf(host).state(holds=True).held == frozenset()
 
 
 def test_offers_of_dnf_come_newest_first():
