@@ -11,7 +11,7 @@ short_description: Say which parts of the site's certificate authority are due
 version_added: 0.1.0
 author: onprem.dify contributors (!UNKNOWN)
 description:
-  - Looks at the files of the authority on the controller. No key is opened.
+  - Looks at the files of the authority on the controller. Keys are opened only where they will be used.
 options:
   _terms:
     description: The fact C(site_facts.pki).
@@ -22,19 +22,23 @@ options:
     description: Life of a new issuing authority.
     type: int
     required: true
+  secrets:
+    description: The secrets of the site, of which C(pki_root_key) and C(pki_issuing_key) are used.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
 - name: Show what has to be made
   ansible.builtin.debug:
-    msg: "{{ lookup('onprem.dify.authority', site_facts.pki, issuing_days=1095).due }}"
+    msg: "{{ lookup('onprem.dify.authority', site_facts.pki, issuing_days=1095, secrets=site_secrets).due }}"
 """
 
 RETURN = r"""
 _list:
   description:
     - One dictionary. C(due) lists the parts to be made, C(root) and C(issuing). It is empty if the site provides all.
-    - C(problems) says why they cannot be made.
+    - C(problems) says why they cannot be made, or what is wrong with C(ca.crt) that the site provides.
     - C(number) is the number in the names of the files of the next issuing authority.
   type: list
   elements: dict
@@ -50,17 +54,19 @@ from ansible.plugins.lookup import LookupBase
 from ansible_collections.onprem.dify.plugins.module_utils.certificates import CertificateError
 from ansible_collections.onprem.dify.plugins.plugin_utils.authority import Settings, read_state
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
+from ansible_collections.onprem.dify.plugins.plugin_utils.provided import problems
 
 
 class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         self.set_options(var_options=variables, direct=kwargs)
-        now, days = datetime.datetime.now(datetime.UTC), int(self.get_option("issuing_days"))
+        now = datetime.datetime.now(datetime.UTC)
         try:
             settings = Settings.parse(plain(terms[0]))
             if settings.mode == "provided":
-                return [{"due": [], "problems": [], "number": 0}]
+                return [{"due": [], "problems": problems(settings.directory), "number": 0}]
             state = read_state(settings.directory)
         except CertificateError as error:
             raise AnsibleError(str(error)) from error
-        return [{"due": state.due(now), "problems": state.problems(now, days), "number": state.next_number()}]
+        found = state.problems(now, int(self.get_option("issuing_days")), self.get_option("secrets"))
+        return [{"due": state.due(now), "problems": found, "number": state.next_number()}]

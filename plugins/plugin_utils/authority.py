@@ -32,7 +32,8 @@ MODES = ("internal", "provided")
 ROOT, ROOT_KEY = "root.crt", "root.key"
 # A later issuing authority gets the next number, so that its key and certificate never mix with those of another.
 _ISSUING = re.compile(r"issuing-(\d+)\.crt")
-PASSPHRASES = {"root": "site_secrets.pki_root_key", "issuing": "site_secrets.pki_issuing_key"}
+# The passphrases of the two keys, as `site_secrets` calls them.
+ROOT_SECRET, ISSUING_SECRET = "pki_root_key", "pki_issuing_key"
 # Clocks of hosts are not quite equal.
 BACKDATED = datetime.timedelta(minutes=5)
 # What is left of a life when something is renewed.
@@ -63,6 +64,8 @@ class Settings:
         )
         if settings.mode not in MODES:
             raise CertificateError(f"site_pki_mode is {settings.mode}, wanted {' or '.join(MODES)}")
+        if not settings.directory.is_absolute():
+            raise CertificateError(f"site_pki_directory is {settings.directory}, wanted an absolute path")
         if not 0 <= settings.renew_days < settings.certificate_days:
             raise CertificateError(
                 f"site_pki_renew_days is {settings.renew_days}, wanted less than the "
@@ -112,29 +115,69 @@ class State:
     def next_number(self) -> int:
         return self.highest + 1
 
-    def problems(self, now: datetime.datetime, days: int) -> list[str]:
+    def problems(self, now: datetime.datetime, days: int, secrets: Mapping[str, Any]) -> list[str]:
         """Why the due parts cannot be made; `days` is the life of a new issuing authority."""
+        try:
+            self._check(now, now + datetime.timedelta(days=days), secrets)
+        except CertificateError as error:
+            return [str(error)]
+        return []
+
+    def _check(self, now: datetime.datetime, end: datetime.datetime, secrets: Mapping[str, Any]) -> None:
         root_file, key_file = self.directory / ROOT, self.directory / ROOT_KEY
-        if self.root is None:
-            lost = f"{root_file} is missing, and there is an issuing authority that it signed: bring {ROOT} back"
-            return [lost] if self.highest else []
-        if self.root.not_valid_after_utc <= now:
-            return [f"{root_file} has expired on {day(self.root)}: make a new root as docs/pki.md says"]
-        if not self._issuing_due(now):
-            return []
-        if not key_file.is_file():
-            reason = "there is no issuing authority yet"
-            if self.issuer:
-                reason = (
-                    f"issuing-{self.issuer.number}.crt ends on {day(self.issuer.certificate)} and is due for renewal"
-                )
-            return [f"{key_file} is missing, and {reason}: bring {ROOT_KEY} back for this run"]
-        if self.root.not_valid_after_utc < now + datetime.timedelta(days=days):
-            return [
+        due = self.due(now)
+        if self.root is None and self.highest:
+            raise CertificateError(
+                f"{root_file} is missing, and there is an issuing authority that it signed: bring {ROOT} back"
+            )
+        if self.root is not None and self.root.not_valid_after_utc <= now:
+            raise CertificateError(f"{root_file} has expired on {day(self.root)}: make a new root as docs/pki.md says")
+        if not due:
+            return
+        if self.root is not None and not key_file.is_file():
+            raise CertificateError(f"{key_file} is missing, and {self._reason()}: bring {ROOT_KEY} back for this run")
+        if self.root is not None and self.root.not_valid_after_utc < end:
+            raise CertificateError(
                 f"{root_file} ends on {day(self.root)}, before a new issuing authority would: "
                 "docs/pki.md says how to replace it"
-            ]
-        return []
+            )
+        # A key of a new part is there already if the run that made it was killed.
+        for name, path, certificate in (
+            (ROOT_SECRET, key_file, self.root),
+            (ISSUING_SECRET, self.directory / f"issuing-{self.next_number()}.key", None),
+        ):
+            open_key(path, secrets.get(name), name, certificate)
+
+    def _reason(self) -> str:
+        """Why an issuing authority is due."""
+        if self.issuer is None:
+            return "no issuing authority has both its files" if self.highest else "there is no issuing authority yet"
+        name = f"issuing-{self.issuer.number}.crt"
+        if self.root is not None and not issued(self.issuer.certificate, self.root):
+            return f"{name} is not signed by the first certificate of {ROOT}"
+        return f"{name} ends on {day(self.issuer.certificate)} and is due for renewal"
+
+
+def open_key(
+    path: Path, passphrase: Any, secret: str, certificate: x509.Certificate | None
+) -> ec.EllipticCurvePrivateKey | None:
+    """The key in a file, which must be that of the certificate; None if there is no file."""
+    name = f"site_secrets.{secret}"
+    if not passphrase:
+        raise CertificateError(f"{name} is needed for {path}: playbooks/secrets.yml makes it for a new site")
+    if not path.is_file():
+        return None
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), str(passphrase).encode())
+    except ValueError as error:
+        raise CertificateError(f"{name} does not open {path}: it is another one, or the file is damaged") from error
+    except TypeError as error:
+        raise CertificateError(f"{path} is not encrypted: wanted is PKCS 8 with {name} as its passphrase") from error
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise CertificateError(f"{path} is not the key of an elliptic curve")
+    if certificate is not None and public_pem(key.public_key()) != public_pem(certificate.public_key()):
+        raise CertificateError(f"{path} is not the key of {path.with_suffix('.crt').name}")
+    return key
 
 
 def life(certificate: x509.Certificate) -> datetime.timedelta:
@@ -248,24 +291,7 @@ class Internal:
 
     def unlock(self, passphrase: str | None) -> None:
         """Open the key, before any host is asked for a request."""
-        path, name = self._issuer.key_file, PASSPHRASES["issuing"]
-        if not passphrase:
-            raise CertificateError(f"{name} is needed to open {path}: playbooks/secrets.yml makes it for a new site")
-        try:
-            key = serialization.load_pem_private_key(path.read_bytes(), passphrase.encode())
-        except ValueError as error:
-            raise CertificateError(
-                f"{name} does not open {path}: it is another passphrase, or the file is damaged"
-            ) from error
-        except TypeError as error:
-            raise CertificateError(
-                f"{path} is not encrypted: wanted is a key in PKCS 8 with {name} as its passphrase"
-            ) from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey) or public_pem(key.public_key()) != public_pem(
-            self._issuer.certificate.public_key()
-        ):
-            raise CertificateError(f"{path} is not the key of issuing-{self._issuer.number}.crt")
-        self._key = key
+        self._key = open_key(self._issuer.key_file, passphrase, ISSUING_SECRET, self._issuer.certificate)
 
     def sign(self, request: str, wish: Wish, now: datetime.datetime) -> list[x509.Certificate]:
         """The certificate and its chain. Of the request only the key counts: names come from the wish."""

@@ -63,6 +63,15 @@ class Pair:
         return pem(self.chain)
 
 
+def problems(directory: Path) -> list[str]:
+    """What is wrong with the directory, whatever its certificates are."""
+    try:
+        load_certificates(directory / AUTHORITY)
+    except CertificateError as error:
+        return [f"{error}: wanted is {AUTHORITY} with the authorities that the site trusts (site_pki_mode: provided)"]
+    return []
+
+
 class Provided:
     """The certificates of one host as the site provides them, checked before anything is changed."""
 

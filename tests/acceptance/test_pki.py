@@ -65,14 +65,18 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(start_site: Callable[..., Site]) -> Served:
-    served = Served(start_site("pki", "83", ["db1"]))
+def site(start_site: Callable[..., Site]) -> Site:
+    return start_site("pki", "83", ["db1"])
+
+
+@pytest.fixture(scope="module")
+def served(site: Site) -> Served:
+    served = Served(site)
     served.play()
     return served
 
 
-def test_a_dry_run_before_everything_else_says_what_would_be_made(start_site: Callable[..., Site]) -> None:
-    site = start_site("pkidry", "94", ["db1"])
+def test_a_dry_run_before_everything_else_says_what_would_be_made(site: Site) -> None:
     run = site.play("playbooks/pki.yml", check=True)
     assert run.status == "successful", run.failures
     assert ("db1", "pki: Make its directory") in run.changed
@@ -195,6 +199,8 @@ def test_the_issuing_authority_is_renewed_with_the_root_at_hand_only(served: Ser
     assert f"{key} is missing" in message
     assert "bring root.key back" in message
     away.rename(key)
+    message = served.refused(site_secrets={"pki_root_key": "x" * 32, "pki_issuing_key": "y" * 32})
+    assert "site_secrets.pki_root_key does not open" in message
     served.play()
     assert (served.pki / "issuing-2.crt").is_file()
     assert served.greet() != old

@@ -36,6 +36,7 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.authority import (
 )
 
 NAMES = ["db1.example.internal", "postgres.example.internal", "10.0.3.11", "10.0.3.10"]
+SECRETS = {"pki_root_key": PASSPHRASE, "pki_issuing_key": PASSPHRASE}
 ROOT = authority("root", path_length=1, end=NOW + days(3650))
 ISSUING = authority("issuing 1", ROOT, path_length=0)
 
@@ -109,8 +110,8 @@ def test_a_request_signed_by_another_key_is_refused(tmp_path: Path, key: ec.Elli
 @pytest.mark.parametrize(
     ("passphrase", "said"),
     [
-        (None, "site_secrets.pki_issuing_key is needed to open"),
-        ("another one", "site_secrets.pki_issuing_key does not open"),
+        (None, "site_secrets.pki_issuing_key is needed for"),
+        ("not the passphrase", "site_secrets.pki_issuing_key does not open"),
     ],
 )
 def test_a_missing_or_wrong_passphrase_is_named(tmp_path: Path, passphrase: str | None, said: str) -> None:
@@ -119,7 +120,7 @@ def test_a_missing_or_wrong_passphrase_is_named(tmp_path: Path, passphrase: str 
         Internal(settings(tmp_path), read_state(tmp_path)).unlock(passphrase)
     assert said in str(refused.value)
     assert "issuing-1.key" in str(refused.value)
-    assert "another one" not in str(refused.value)
+    assert "not the passphrase" not in str(refused.value)
 
 
 def test_a_key_without_passphrase_or_of_another_certificate_is_refused(tmp_path: Path) -> None:
@@ -200,7 +201,7 @@ def files(directory: Path, root: Signed, issuing: Signed | None, *, without: str
 def test_an_empty_directory_needs_both_parts(tmp_path: Path) -> None:
     state = read_state(tmp_path / "none")
     assert state.due(NOW) == ["root", "issuing"]
-    assert state.problems(NOW, 1095) == []
+    assert state.problems(NOW, 1095, SECRETS) == []
     assert state.next_number() == 1
 
 
@@ -215,30 +216,30 @@ def test_a_killed_run_is_completed(tmp_path: Path) -> None:
 def test_a_complete_authority_needs_nothing_even_without_the_key_of_the_root(tmp_path: Path) -> None:
     state = read_state(files(tmp_path, ROOT, ISSUING, without="root.key"))
     assert state.due(NOW) == []
-    assert state.problems(NOW, 1095) == []
+    assert state.problems(NOW, 1095, SECRETS) == []
 
 
 def test_the_issuing_authority_is_renewed_when_a_third_of_its_life_is_left(tmp_path: Path) -> None:
     issuing = authority("issuing 1", ROOT, begin=NOW - days(700), end=NOW + days(300))
     state = read_state(files(tmp_path, ROOT, issuing))
-    assert (state.due(NOW), state.problems(NOW, 1095), state.next_number()) == (["issuing"], [], 2)
+    assert (state.due(NOW), state.problems(NOW, 1095, SECRETS), state.next_number()) == (["issuing"], [], 2)
 
 
 def test_the_message_names_the_file_to_bring(tmp_path: Path) -> None:
     issuing = authority("issuing 1", ROOT, begin=NOW - days(700), end=NOW + days(300))
-    [problem] = read_state(files(tmp_path, ROOT, issuing, without="root.key")).problems(NOW, 1095)
+    [problem] = read_state(files(tmp_path, ROOT, issuing, without="root.key")).problems(NOW, 1095, SECRETS)
     assert f"{tmp_path}/root.key is missing" in problem
     assert "issuing-1.crt ends on 2027-10-28" in problem
 
 
 def test_a_lost_root_is_not_replaced_silently(tmp_path: Path) -> None:
-    [problem] = read_state(files(tmp_path, ROOT, ISSUING, without="root.crt")).problems(NOW, 1095)
+    [problem] = read_state(files(tmp_path, ROOT, ISSUING, without="root.crt")).problems(NOW, 1095, SECRETS)
     assert "bring root.crt back" in problem
 
 
 def test_an_issuing_authority_does_not_outlive_the_root(tmp_path: Path) -> None:
     root = authority("root", end=NOW + days(500))
-    [problem] = read_state(files(tmp_path, root, None)).problems(NOW, 1095)
+    [problem] = read_state(files(tmp_path, root, None)).problems(NOW, 1095, SECRETS)
     assert "before a new issuing authority would" in problem
 
 
@@ -248,8 +249,28 @@ def test_a_root_is_replaced_in_steps(tmp_path: Path) -> None:
     (tmp_path / "root.crt").write_bytes(ROOT.pem + new.pem)
     assert read_state(tmp_path).due(NOW) == []
     (tmp_path / "root.crt").write_bytes(new.pem + ROOT.pem)
+    (tmp_path / "root.key").write_bytes(pem_of(new.key, PASSPHRASE))
     state = read_state(tmp_path)
-    assert (state.due(NOW), state.problems(NOW, 1095), state.next_number()) == (["issuing"], [], 2)
+    assert (state.due(NOW), state.problems(NOW, 1095, SECRETS), state.next_number()) == (["issuing"], [], 2)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "said"),
+    [
+        ({}, "site_secrets.pki_root_key is needed for"),
+        ({**SECRETS, "pki_root_key": "another"}, "site_secrets.pki_root_key does not open"),
+        ({**SECRETS, "pki_issuing_key": ""}, "site_secrets.pki_issuing_key is needed for"),
+    ],
+)
+def test_passphrases_are_tried_before_they_are_used(tmp_path: Path, secrets: dict[str, str], said: str) -> None:
+    assert said in read_state(files(tmp_path, ROOT, None)).problems(NOW, 1095, secrets)[0]
+    assert read_state(files(tmp_path, ROOT, ISSUING)).problems(NOW, 1095, secrets) == []
+
+
+def test_the_key_of_another_root_is_refused(tmp_path: Path) -> None:
+    directory = files(tmp_path, ROOT, None)
+    (directory / "root.key").write_bytes(pem_of(ISSUING.key, PASSPHRASE))
+    assert read_state(directory).problems(NOW, 1095, SECRETS) == [f"{directory}/root.key is not the key of root.crt"]
 
 
 def test_roots_of_a_change_are_all_trusted(tmp_path: Path) -> None:
@@ -261,8 +282,10 @@ def test_roots_of_a_change_are_all_trusted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"mode": "acme"}, {"renew_days": 397}, {"renew_days": -1}], ids=["mode", "too early", "never"]
+    "values",
+    [{"mode": "acme"}, {"renew_days": 397}, {"renew_days": -1}, {"directory": "pki"}],
+    ids=["mode", "too early", "never", "relative"],
 )
 def test_settings_that_make_no_sense_are_refused(tmp_path: Path, values: dict[str, Any]) -> None:
     with pytest.raises(CertificateError, match="site_pki_"):
-        settings(tmp_path, **values)
+        settings(**{"directory": tmp_path, **values})

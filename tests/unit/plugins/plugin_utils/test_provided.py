@@ -10,7 +10,7 @@ from unit.plugins.plugin_utils.authorities import CLIENT, NOW, SERVER, Signed, a
 
 from ansible_collections.onprem.dify.plugins.module_utils.certificates import CertificateError, parse_wishes
 from ansible_collections.onprem.dify.plugins.plugin_utils.authority import Settings, public_pem
-from ansible_collections.onprem.dify.plugins.plugin_utils.provided import Provided
+from ansible_collections.onprem.dify.plugins.plugin_utils.provided import Provided, problems
 
 ROOT = authority("corporate root")
 ISSUING = authority("corporate issuing", ROOT, path_length=0)
@@ -122,6 +122,14 @@ def test_authorities_that_strict_clients_refuse_are_found(tmp_path: Path) -> Non
 def test_the_key_is_checked(tmp_path: Path, key: bytes, said: str) -> None:
     put(tmp_path, leaf(ISSUING), ISSUING, key=key)
     assert said in findings(tmp_path)
+
+
+def test_a_directory_without_authorities_is_refused_early(tmp_path: Path) -> None:
+    assert "ca.crt is missing: wanted is ca.crt with the authorities" in problems(tmp_path)[0]
+    (tmp_path / "ca.crt").write_text("nothing")
+    assert "holds no certificate in PEM" in problems(tmp_path)[0]
+    (tmp_path / "ca.crt").write_bytes(ROOT.pem)
+    assert problems(tmp_path) == []
 
 
 def test_missing_files_are_named(tmp_path: Path) -> None:
