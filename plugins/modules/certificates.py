@@ -108,6 +108,13 @@ EXAMPLES = r"""
         names: [db1.example.internal, postgres.example.internal, 10.20.3.11, 10.20.3.10]
         units:
           - {name: patroni.service, on_change: reload}
+  register: certified
+
+- name: Have PostgreSQL take in its configuration and newer certificates
+  onprem.dify.configure:
+    files: "{{ postgresql_files + certified.certificates | map(attribute='files') | flatten }}"
+    units:
+      - {name: patroni.service, enabled: true, state: started, on_change: reload}
 """
 
 RETURN = r"""
@@ -118,7 +125,9 @@ renewed:
   elements: dict
   sample: [{name: postgresql, reason: there is none yet}]
 certificates:
-  description: Every certificate with its units and a file that tells its age, in the form of M(onprem.dify.configure).
+  description:
+    - Every certificate with its C(units), and C(files) that tell its age, both in the form of M(onprem.dify.configure).
+    - Units that started before the certificate was there follow, also after a killed run and in check mode.
   returned: success
   type: list
   elements: dict
