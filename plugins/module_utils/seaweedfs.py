@@ -114,9 +114,9 @@ def plan(site: Mapping[str, Any], host: str, settings: Mapping[str, Any]) -> Dic
         "objects": objects,
         "names": [f"{name}.{site['domain']}" for name in sorted({*leaders, *objects})],
         "replication": replication,
-        "processes": {name: _command(name, options) for name, options in processes.items()},
+        "processes": {name: _command(settings["program"], name, options) for name, options in processes.items()},
         "gateway": [
-            *_program(),
+            *_program(settings["program"]),
             "s3",
             *(f"-{name}={value}" for name, value in processes["s3"].items() if name in _OF_A_GATEWAY),
         ]
@@ -130,13 +130,13 @@ def plan(site: Mapping[str, Any], host: str, settings: Mapping[str, Any]) -> Dic
 _OF_A_GATEWAY = ("filer", "dataCenter", "autoCreateBucket", "iam", "port.iceberg", "port.lance")
 
 
-def _program() -> List[str]:
-    return ["/usr/local/bin/weed", "-logtostderr=true", f"-config_dir={CONFIGURATION}"]
+def _program(path: str) -> List[str]:
+    return [path, "-logtostderr=true", f"-config_dir={CONFIGURATION}"]
 
 
-def _command(process: str, options: Mapping[str, Any]) -> str:
+def _command(path: str, process: str, options: Mapping[str, Any]) -> str:
     full = {**options, "metricsIp": "127.0.0.1", "metricsPort": METRICS[process]}
-    return " ".join([*_program(), process, *(f"-{name}={value}" for name, value in full.items())])
+    return " ".join([*_program(path), process, *(f"-{name}={value}" for name, value in full.items())])
 
 
 def _check_replication(replication: str, objects: Sequence[str], racks: Mapping[str, str]) -> None:

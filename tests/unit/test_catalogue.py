@@ -25,6 +25,7 @@ SUBJECTS = [
     "firewall",
     "kernel",
     "mac",
+    "objects",
     "packages",
     "pins",
     "pki",

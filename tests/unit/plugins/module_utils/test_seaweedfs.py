@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.onprem.dify.plugins.module_utils import seaweedfs
 
 SETTINGS = {
+    "program": "/opt/onprem-dify/seaweedfs-4.53/weed",
     "data": "/var/lib/seaweedfs",
     "certificates": "/etc/onprem-dify/pki/seaweedfs",
     "replication": "",
