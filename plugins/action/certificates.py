@@ -125,6 +125,8 @@ class ActionModule(ActionBase):
             result.update(self._provide(datetime.datetime.now(datetime.UTC)))
         except CertificateError as error:
             raise AnsibleActionFail(f"host {self._host}: {error}") from error
+        except OSError as error:
+            raise AnsibleActionFail(f"controller: {error.filename}: {error.strerror}") from error
         return result
 
     def _provide(self, now: datetime.datetime) -> dict[str, Any]:
