@@ -18,8 +18,8 @@ short_description: List the endpoints that a host serves
 version_added: 0.2.0
 author: onprem.dify contributors (!UNKNOWN)
 description:
-  - Returns the endpoints of the data tier whose group the host is in, with their address, their VRRP settings and the hosts
-    behind them.
+  - Returns the endpoints of the data tier whose group the host is in, with their address, their VRRP settings and
+    the hosts behind them.
   - Fails if two of them would have the same VRRP number, which is the last number of their address.
 positional: host, facts
 options:
@@ -45,10 +45,10 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - For each endpoint its C(name), C(address), C(router_id), C(priority) and C(peers), the C(ports) for clients by the name of
-      the listener, the C(port) of the service behind it, and its C(hosts) with their addresses.
-    - C(voters) are the hosts that decide on the master of Redis, C(majority) is how many of them are needed, and C(fenced) says
-      whether a host that sees fewer must give up the address.
+    - For each endpoint its C(name), C(address), C(router_id), C(priority) and C(peers), the C(ports) for clients by the
+      name of the listener, the C(port) of the service behind it, and its C(hosts) with their addresses.
+    - C(voters) are the hosts that decide on the master of Redis, C(majority) is how many of them are needed, and
+      C(fenced) says whether a host that sees fewer must give up the address.
   type: list
   elements: dict
 """

@@ -1,7 +1,7 @@
 # Copyright: onprem.dify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The endpoints of the data tier: which ones a host serves, behind which address, to which hosts. No Ansible, no I/O."""
+"""The endpoints of the data tier: which ones a host serves, behind which address. No Ansible, no I/O."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def interface(facts: Mapping[str, Any], address: str) -> str:
         found = [fact.get("ipv4") or {}, *(fact.get("ipv4_secondaries") or [])]
         if address in [entry.get("address") for entry in found]:
             return str(fact.get("device", name))
-    raise EndpointError(f"no network interface has the address {address}: set site_address or endpoint_interface")
+    raise EndpointError(f"no network interface has the address {address}: set site_address to the one that it has")
 
 
 def _endpoint(site: Mapping[str, Any], host: str, name: str) -> Dict[str, Any]:

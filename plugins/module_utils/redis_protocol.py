@@ -114,4 +114,4 @@ def read(stream: BinaryIO) -> Any:
 
 def pairs(answer: List[Any]) -> Dict[str, Any]:
     """A flat list of names and values, as CONFIG GET answers."""
-    return dict(zip(answer[::2], answer[1::2]))
+    return {answer[place]: answer[place + 1] for place in range(0, len(answer), 2)}

@@ -61,7 +61,7 @@ def wished_users(
 ) -> Dict[str, User]:
     """The users with the passwords that count.
 
-    A password that was replaced stays valid beside the new one until it is retired, because its clients learn the new one later.
+    A password that was replaced stays valid beside the new one until it is retired: its clients learn the new later.
     """
     users = {ADMIN: User(ADMIN, (digest(admin),), ADMIN_RULES)}
     for wish in wishes:
@@ -99,7 +99,7 @@ def setting_text(value: Any) -> str:
 
 
 def settings_file(settings: Mapping[str, Any]) -> str:
-    """The lines of a configuration file. A list is a value of several words, and the first `save` forgets those before it."""
+    """The lines of a configuration file. A list is a value of several words, `save` replaces what was before."""
     lines = []
     for name, value in settings.items():
         words = [setting_text(word) for word in value] if isinstance(value, (list, tuple)) else [setting_text(value)]
@@ -141,7 +141,10 @@ def differences(settings: Mapping[str, Any], running: Mapping[str, str]) -> List
 
 
 class Peer(NamedTuple):
-    """What another server of the site answered. `state`: up, refused (nothing listens there), silent, or closed (no login)."""
+    """What another server of the site answered.
+
+    `state`: up, refused (nothing listens there), silent, or closed (no login).
+    """
 
     name: str
     address: str
@@ -157,7 +160,8 @@ def parse_info(text: str) -> Dict[str, str]:
 def seed(name: str, address: str, first: Tuple[str, str], peers: Sequence[Peer], forced: str = "") -> str:
     """The address that a new server without data follows; empty if it is the master.
 
-    A master that exists always wins. Only where nothing exists the first server becomes it, or the one that the user names.
+    A master that exists always wins. Only where nothing exists the first server becomes it, or the one that the user
+    names.
     """
     closed = [peer.name for peer in peers if peer.state == "closed"]
     if closed:
@@ -186,8 +190,8 @@ def seed(name: str, address: str, first: Tuple[str, str], peers: Sequence[Peer],
     silent = [peer.name for peer in peers if peer.state == "silent"]
     if silent:
         raise ServerError(
-            f"{' and '.join(silent)} does not answer and may hold the data. Bring it up, or say redis_first_master={name}"
-            " if there is nothing to lose"
+            f"{' and '.join(silent)} does not answer and may hold the data. Bring it up, or say"
+            f" redis_first_master={name} if there is nothing to lose"
         )
     return ""
 
@@ -195,7 +199,9 @@ def seed(name: str, address: str, first: Tuple[str, str], peers: Sequence[Peer],
 # Sentinel
 
 
-def sentinel_trouble(master: Mapping[str, str], replicas: Sequence[Mapping[str, str]], servers: int, voters: int) -> str:
+def sentinel_trouble(
+    master: Mapping[str, str], replicas: Sequence[Mapping[str, str]], servers: int, voters: int
+) -> str:
     """Why a Sentinel is not content yet; empty if it is."""
     if "down" in master.get("flags", ""):
         return f"the master {master.get('ip')} is down"

@@ -12,9 +12,10 @@ short_description: Keep a Sentinel watching the servers of the site
 version_added: 0.2.0
 author: onprem.dify contributors (!UNKNOWN)
 description:
-  - Tells a new Sentinel once which server is the master, as the servers themselves say. After that the file in which Sentinel
-    keeps what it knows is its own.
-  - Settings and users stand in files beside it. The Sentinel is restarted when these or its certificates are newer than it.
+  - Tells a new Sentinel once which server is the master, as the servers themselves say. After that the file in which
+    Sentinel keeps what it knows is its own.
+  - Settings and users stand in files beside it. The Sentinel is restarted when these or its certificates are newer
+    than it.
   - Waits until it sees the master, all replicas and all other Sentinels.
 options:
   address:
@@ -231,7 +232,7 @@ class Sentinel:
             return False
         master = self._master_of_servers()
         if not master and not self.module.check_mode:
-            raise redis_server.ServerError("no server says that it is the master: the servers come before the Sentinels")
+            raise redis_server.ServerError("no server says that it is the master: bring the servers up first")
         line = f"sentinel monitor {self.wish['master']} {master} {self.wish['servers_port']} {self.quorum}\n"
         owned = {"owner": self.wish["owner"], "group": self.wish["owner"], "mode": "0640"}
         wishes = configure.parse_files([], [{"path": str(state), "content": line, **owned}])

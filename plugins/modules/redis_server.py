@@ -12,14 +12,14 @@ short_description: Keep a Redis or Valkey server as wished while it serves
 version_added: 0.2.0
 author: onprem.dify contributors (!UNKNOWN)
 description:
-  - Decides once, before the first start, whether the server is the master. A master that exists anywhere wins. After that the
-    replication belongs to Sentinel and is never touched.
-  - Users and settings are changed in the running server. Where that cannot be, it is restarted. A master with replicas first
-    hands over to one of them. Run hosts one at a time with C(throttle).
+  - Decides once, before the first start, whether the server is the master. A master that exists anywhere wins. After
+    that the replication belongs to Sentinel and is never touched.
+  - Users and settings are changed in the running server. Where that cannot be, it is restarted. A master with replicas
+    first hands over to one of them. Run hosts one at a time with C(throttle).
   - A password that is replaced stays valid beside the new one until O(retire).
   - A new certificate is taken in without a restart.
-  - An administrator for the host itself is made, with a password that never leaves the host, in C(admin.password) beside the
-    settings.
+  - An administrator for the host itself is made, with a password that never leaves the host, in C(admin.password)
+    beside the settings.
   - Refuses to start on data that it did not write, and to make an empty server the master of one with data.
 options:
   name:

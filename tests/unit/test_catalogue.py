@@ -21,6 +21,7 @@ OWNERS = {"pins": "site"}
 SUBJECTS = [
     "accounts",
     "audit",
+    "endpoint",
     "etcd",
     "firewall",
     "kernel",
@@ -30,6 +31,7 @@ SUBJECTS = [
     "pins",
     "pki",
     "postgresql",
+    "redis",
     "sshd",
     "time",
 ]

@@ -1,0 +1,180 @@
+"""Load on a service from a host of another zone while something breaks: what was acknowledged, and the longest pause.
+
+A `Load` runs a small program with the Python of a lab host. The program defines ``connect()`` and
+``write(session, number)``, which returns something for the record, such as how many replicas confirmed it. It may use
+``SETTINGS``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from lab import scratch, ssh
+
+# Numbers each write, and never the same one twice: what was not acknowledged may have been done or not.
+LOOP = """
+import json, sys, threading, time
+
+def loop(pause):
+    stop = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    number, session, connections = 0, None, 0
+    while not stop.is_set():
+        number += 1
+        began = time.monotonic()
+        try:
+            if session is None:
+                session, connections = connect(), connections + 1
+            note = write(session, number)
+            print(json.dumps([number, began, time.monotonic(), connections, note]), flush=True)
+        except Exception as error:
+            print(json.dumps([number, began, None, connections, repr(error)[:200]]), flush=True)
+            try:
+                session.close()
+            except Exception:
+                pass
+            session = None
+        time.sleep(pause)
+
+loop(SETTINGS["pause"])
+"""
+
+
+@dataclass
+class Write:
+    number: int
+    began: float
+    ended: float | None
+    connection: int
+    note: Any
+
+    @property
+    def acknowledged(self) -> bool:
+        return self.ended is not None
+
+
+@dataclass
+class Load:
+    """Writes from `host`; `program` is Python source, `settings` plain data for it."""
+
+    site: scratch.Site
+    host: str
+    program: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    pause: float = 0.02
+    writes: list[Write] = field(default_factory=list)
+
+    @contextmanager
+    def running(self, before: float = 3, after: float = 3) -> Iterator[Load]:
+        """Load while the body runs, some seconds before, and until it works again and some seconds more."""
+        process = self._start()
+        try:
+            time.sleep(before)
+            yield self
+            time.sleep(after)
+        finally:
+            out, err = process.communicate("")
+        self.writes = [Write(*json.loads(line)) for line in out.splitlines()]
+        assert self.acknowledged, f"nothing was ever acknowledged: {self.errors[:3] or err}"
+
+    def _start(self) -> subprocess.Popen[str]:
+        settings = {"pause": self.pause, **self.settings}
+        source = f"{self.program}\nSETTINGS = {settings!r}\n{LOOP}"
+        code = base64.b64encode(source.encode()).decode()
+        command = f"python3 -c 'import base64; exec(base64.b64decode(\"{code}\"))'"
+        return subprocess.Popen(
+            ssh.command(self.site.lab, self.site.lab.host(self.host), command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def acknowledged(self) -> list[Write]:
+        return [write for write in self.writes if write.acknowledged]
+
+    @property
+    def errors(self) -> list[str]:
+        return [str(write.note) for write in self.writes if not write.acknowledged]
+
+    @property
+    def longest_gap(self) -> float:
+        """Seconds between two acknowledgements, also from the first try and until the last."""
+        moments = [self.writes[0].began, *(write.ended for write in self.acknowledged), self.writes[-1].began]
+        return max(later - earlier for earlier, later in pairwise(moments))
+
+    def lost(self, kept: set[int], confirmed: Callable[[Write], bool] = lambda _write: True) -> list[int]:
+        """Acknowledged writes that are not there any more."""
+        return [write.number for write in self.acknowledged if confirmed(write) and write.number not in kept]
+
+
+def report(name: str, load: Load, lost: int | None = None) -> None:
+    """One line for people, and one for the failover table if FAULTS_REPORT names a file."""
+    figures = {
+        "fault": name,
+        "gap": round(load.longest_gap, 2),
+        "acknowledged": len(load.acknowledged),
+        "failed": len(load.errors),
+        "lost": lost,
+    }
+    print(json.dumps(figures))
+    if os.environ.get("FAULTS_REPORT"):
+        with Path(os.environ["FAULTS_REPORT"]).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(figures) + "\n")
+
+
+@contextmanager
+def data_site(folder: Path, name: str, network: str, tree: dict[str, Any]) -> Iterator[scratch.Site]:
+    """A hardened site with its data tier, or the one that FAULTS_SITE names, which is left as it is."""
+    existing = os.environ.get("FAULTS_SITE")
+    if existing:
+        yield scratch.Site(Path(existing))
+        return
+    with scratch.running(scratch.copy_of_example(folder, name, network, tree=tree)) as site:
+        for playbook in ("playbooks/harden.yml", "playbooks/segment.yml", "playbooks/data.yml"):
+            run = site.play(playbook)
+            assert run.status == "successful", run.failures
+        yield site
+
+
+def root(site: scratch.Site, host: str, command: str) -> str:
+    """The output of a command of root on a host."""
+    done = site.ssh(host, f"sudo sh -c {shlex.quote(command)}")
+    assert done.returncode == 0, f"{host}: {command}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def lab(site: scratch.Site, *words: str) -> None:
+    done = site.command(*words)
+    assert done.returncode == 0, done.stderr
+
+
+def within(seconds: float, fact: Callable[[], bool], what: str) -> float:
+    """Wait for a fact; how long that took."""
+    started = time.monotonic()
+    while not fact():
+        assert time.monotonic() - started < seconds, f"not within {seconds} s: {what}"
+        time.sleep(0.3)
+    return time.monotonic() - started
+
+
+def holders(site: scratch.Site, address: str, hosts: list[str]) -> list[str]:
+    """The hosts that carry an address. One that is off carries none."""
+    found = []
+    for host in hosts:
+        done = site.ssh(host, "ip -oneline address show")
+        if done.returncode == 0 and f" {address}/" in done.stdout:
+            found.append(host)
+    return found

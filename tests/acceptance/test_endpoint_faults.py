@@ -1,0 +1,129 @@
+"""The address of an endpoint moves to the other host within seconds, and never stays on two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from acceptance.faults import Load, data_site, holders, lab, report, root, within
+
+from lab import scratch
+
+HOSTS = ["db1", "db2"]
+FAILOVER = 3
+ADDRESS = "10.85.3.15"
+PROGRAM = """
+import socket
+
+def connect():
+    return None
+
+def write(session, number):
+    socket.create_connection((SETTINGS["address"], 6379), timeout=0.3).close()
+"""
+# Keeps one connection; the answer is an alert or nothing, which is all that the endpoint itself gives.
+SESSION = """
+import socket
+
+def connect():
+    return socket.create_connection((SETTINGS["address"], 6379), timeout=2)
+
+def write(session, number):
+    session.setblocking(False)
+    try:
+        if session.recv(1) == b"":
+            raise ConnectionResetError("closed")
+    except BlockingIOError:
+        pass
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Iterator[scratch.Site]:
+    servers: dict[str, dict] = {"db1": {"ansible_host": "10.85.3.11"}, "db2": {"ansible_host": "10.85.3.12"}}
+    tree = {
+        "app": {"children": {"workers": {"hosts": {"worker1": {"ansible_host": "10.85.2.21"}}}}},
+        "data": {
+            "children": {
+                "cache": {"hosts": servers},
+                "witness": {"hosts": {"witness1": {"ansible_host": "10.85.3.21"}}},
+            }
+        },
+    }
+    with data_site(tmp_path_factory.mktemp("endpoint") / "site", "redis", "85", tree) as running:
+        yield running
+
+
+@pytest.fixture
+def healthy(site):
+    """One host holds the address, both could."""
+    yield site
+    for host in HOSTS:
+        if site.ssh(host, "true").returncode != 0:
+            lab(site, "start", host)
+    lab(site, "heal")
+    for host in HOSTS:
+        within(60, lambda host=host: site.ssh(host, "sudo systemctl start haproxy keepalived").returncode == 0, host)
+    within(60, lambda: len(holders(site, ADDRESS, HOSTS)) == 1, "one holder")
+    # A host that came back has to be ready before the next fault.
+    within(60, lambda: all("BACKUP" in state(site, host) or "MASTER" in state(site, host) for host in HOSTS), "both")
+
+
+def state(site, host: str) -> str:
+    lines = root(site, host, "journalctl --unit keepalived --output cat --grep '(redis) Entering' --lines 1 || true")
+    return lines
+
+
+def holder(site) -> str:
+    return holders(site, ADDRESS, HOSTS)[0]
+
+
+def other(host: str) -> str:
+    return next(name for name in HOSTS if name != host)
+
+
+def moved(site, name: str, fault) -> None:
+    old = holder(site)
+    with Load(site, "worker1", PROGRAM, {"address": ADDRESS}).running(after=8) as run:
+        fault(old)
+    report(name, run)
+    assert run.longest_gap <= FAILOVER
+    assert holders(site, ADDRESS, HOSTS) == [other(old)]
+
+
+def test_the_address_moves_when_keepalived_is_stopped(healthy):
+    moved(healthy, "Address: keepalived stopped", lambda host: root(healthy, host, "systemctl stop keepalived"))
+
+
+def test_the_address_moves_when_haproxy_is_stopped(healthy):
+    moved(healthy, "Address: HAProxy stopped", lambda host: root(healthy, host, "systemctl stop haproxy"))
+
+
+def test_the_address_moves_when_the_host_loses_its_power(healthy):
+    moved(healthy, "Address: power-off", lambda host: lab(healthy, "kill", host))
+
+
+@pytest.mark.parametrize("program", ["keepalived", "haproxy"])
+def test_a_killed_program_is_back_or_replaced_in_time(healthy, program):
+    with Load(healthy, "worker1", PROGRAM, {"address": ADDRESS}).running(after=8) as run:
+        root(healthy, holder(healthy), f"kill -9 $(pidof {program})")
+    report(f"Address: kill -9 of {program}", run)
+    assert run.longest_gap <= FAILOVER
+    assert len(holders(healthy, ADDRESS, HOSTS)) == 1
+
+
+def test_a_cut_and_its_healing_leave_one_holder(healthy):
+    old = holder(healthy)
+    lab(healthy, "cut", old, f"{other(old)},witness1")
+    # The host that sees no majority lets go by itself.
+    within(10, lambda: holders(healthy, ADDRESS, HOSTS) == [other(old)], "the side with the majority holds it alone")
+    lab(healthy, "heal")
+    for _look in range(8):
+        assert holders(healthy, ADDRESS, HOSTS) == [other(old)]
+
+
+def test_a_reload_drops_no_session(healthy):
+    with Load(healthy, "worker1", SESSION, {"address": ADDRESS}).running(after=5) as run:
+        root(healthy, holder(healthy), "systemctl reload haproxy")
+    assert run.errors == []
+    assert {write.connection for write in run.writes} == {1}
