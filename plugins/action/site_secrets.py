@@ -41,7 +41,7 @@ class ActionModule(ActionBase):
         existing = content.get(VARIABLE) or {}
         _refuse_others(variables, existing)
 
-        secrets = complete(existing, variables["groups"])
+        secrets = complete(existing, variables["groups"], _services(variables))
         made = [name for name in secrets if secrets[name] != existing.get(name)]
         if made and not self._task.check_mode:
             self._write(path, {**content, VARIABLE: secrets})
@@ -95,6 +95,18 @@ class ActionModule(ActionBase):
         vault_id, secret = match_encrypt_secret(secrets, encrypt_vault_id=constants.DEFAULT_VAULT_ENCRYPT_IDENTITY)
         encrypted: bytes = VaultLib(secrets).encrypt(text, secret=secret, vault_id=vault_id)
         return encrypted
+
+
+def _services(variables: Mapping[str, Any]) -> list[str]:
+    """The services that the site gives."""
+    hosts = variables["groups"].get("all", [])
+    services = {
+        name: True
+        for host in hosts
+        for name, at in (variables["hostvars"][host].get("site_services") or {}).items()
+        if at
+    }
+    return list(services)
 
 
 def _folder(variables: Mapping[str, Any]) -> Path:

@@ -10,9 +10,10 @@ import re
 import secrets
 import string
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
 
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import SITE, Finding, Inventory, nearest
+from ansible_collections.onprem.dify.plugins.module_utils.site import ENDPOINT_GROUPS
 
 CHECKS = {
     "secret-missing": "Every secret that the groups of the site need is there",
@@ -47,8 +48,10 @@ FORMS: Dict[str, Form] = {
     "password": Form(
         _text(string.ascii_letters + string.digits, 32), r"[A-Za-z0-9._~-]+", 16, "letters, digits and ._~-"
     ),
-    "access_key": Form(
-        _text(string.ascii_uppercase + string.digits, 20), r"[A-Z0-9]+", 16, "capital letters and digits"
+    # A store that the site gives makes its own keys, some of small letters or in base64.
+    "access_key": Form(_text(string.ascii_uppercase + string.digits, 20), r"[A-Za-z0-9]+", 16, "letters and digits"),
+    "secret_key": Form(
+        _text(string.ascii_letters + string.digits, 32), r"[A-Za-z0-9+/=._~-]+", 16, "letters, digits and +/=._~-"
     ),
     "key": Form(
         lambda: base64.b64encode(secrets.token_bytes(42)).decode(), r"[A-Za-z0-9+/]+=*", 56, "42 random bytes in base64"
@@ -70,11 +73,11 @@ TABLE: Tuple[Tuple[str, str, str], ...] = (
     ("redis_monitor", "cache", "password"),
     ("redis_dify", "cache", "password"),
     ("s3_dify_access_key", "objects", "access_key"),
-    ("s3_dify_secret_key", "objects", "password"),
+    ("s3_dify_secret_key", "objects", "secret_key"),
     ("s3_dify_plugin_access_key", "objects", "access_key"),
-    ("s3_dify_plugin_secret_key", "objects", "password"),
+    ("s3_dify_plugin_secret_key", "objects", "secret_key"),
     ("s3_backup_access_key", "objects", "access_key"),
-    ("s3_backup_secret_key", "objects", "password"),
+    ("s3_backup_secret_key", "objects", "secret_key"),
     ("s3_volume_signing_key", "objects", "password"),
     ("s3_filer_signing_key", "objects", "password"),
     ("postgres_seaweedfs", "objects", "password"),
@@ -83,6 +86,10 @@ TABLE: Tuple[Tuple[str, str, str], ...] = (
     ("pki_issuing_key", "all", "password"),
 )
 FORM_OF: Dict[str, str] = {name: form for name, _group, form in TABLE}
+# What applications log in with. They need it too where the site gives the service and runs no group for it.
+OF_APPLICATIONS = re.compile(
+    r"postgres_dify(_plugin|_vector)?|redis_dify|s3_(dify|dify_plugin|backup)_(access|secret)_key"
+)
 
 # Published by Dify, by the services beneath it, or in every tutorial. Compared without case.
 _PUBLISHED = """
@@ -104,14 +111,22 @@ PUBLISHED_DEFAULTS = frozenset(_PUBLISHED.lower().split())
 PLACEHOLDER = re.compile(r"change.?me|replace.?me|for-dev-only|your[-_].*(key|password|secret)|<.*>", re.IGNORECASE)
 
 
-def needed(groups: Mapping[str, Sequence[str]]) -> List[str]:
-    """The secrets that a site with these groups needs."""
-    return [name for name, group, _form in TABLE if groups.get(group)]
+def needed(groups: Mapping[str, Sequence[str]], services: Iterable[str] = ()) -> List[str]:
+    """The secrets that a site needs that has these groups and is given these services."""
+    given = {ENDPOINT_GROUPS.get(service) for service in services}
+    return [
+        name
+        for name, group, _form in TABLE
+        if groups.get(group) or (group in given and OF_APPLICATIONS.fullmatch(name))
+    ]
 
 
-def complete(existing: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> Dict[str, Any]:
+def complete(
+    existing: Mapping[str, Any], groups: Mapping[str, Sequence[str]], services: Iterable[str] = ()
+) -> Dict[str, Any]:
     """The existing secrets as they are, and a new one for each that is missing."""
-    return {**existing, **{name: FORMS[FORM_OF[name]].make() for name in needed(groups) if not existing.get(name)}}
+    missing = [name for name in needed(groups, services) if not existing.get(name)]
+    return {**existing, **{name: FORMS[FORM_OF[name]].make() for name in missing}}
 
 
 def is_published_default(value: str) -> bool:
@@ -129,7 +144,8 @@ def findings(inventory: Inventory) -> Iterator[Finding]:
             f"in plain text in {path}",
             "the file encrypted: ansible-vault encrypt",
         )
-    missing = [name for name in needed(inventory.groups) if not values.get(name)]
+    services = [name for name, addresses in inventory.setting("site_services").items() if addresses]
+    missing = [name for name in needed(inventory.groups, services) if not values.get(name)]
     if missing:
         wanted = "these too: `ansible-playbook playbooks/secrets.yml -i INVENTORY` makes them"
         yield Finding("secret-missing", SITE, "site_secrets", "without " + ", ".join(missing), wanted)
