@@ -43,7 +43,8 @@ def variables(options: dict[str, Any]) -> list[str]:
         if option.get("choices"):
             text += " One of " + ", ".join(f"`{choice}`" for choice in option["choices"]) + "."
         lines.append(f"| `{name}` | {kind} | {cell(default)} | {cell(text)} |")
-        lines += suboptions(name, option.get("options", {}))
+        parent = f"{name}[]" if option.get("type") == "list" else name
+        lines += suboptions(parent, option.get("options", {}))
     return lines
 
 
@@ -54,7 +55,7 @@ def suboptions(parent: str, options: dict[str, Any]) -> list[str]:
         default = (
             "*required*" if option.get("required") else f"`{shown(option['default'])}`" if "default" in option else ""
         )
-        lines.append(f"| `{parent}[].{name}` | {option.get('type', 'str')} | {cell(default)} | {cell(text)} |")
+        lines.append(f"| `{parent}.{name}` | {option.get('type', 'str')} | {cell(default)} | {cell(text)} |")
     return lines
 
 
