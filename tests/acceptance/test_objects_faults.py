@@ -1,0 +1,206 @@
+"""The object store under load while a host of it is lost: reads and writes go on, and nothing acknowledged is missing.
+
+Three hosts keep two copies, so that both copies of a write find a place while one host is away.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import faults
+import pytest
+
+from lab import scratch, ssh
+
+NETWORK = "92"
+TREE = {
+    "app": {"children": {"workers": {"hosts": {"worker1": {"ansible_host": f"10.{NETWORK}.2.21"}}}}},
+    "data": {
+        "children": {
+            "database": {
+                "hosts": {
+                    "db1": {"ansible_host": f"10.{NETWORK}.3.11"},
+                    "db2": {"ansible_host": f"10.{NETWORK}.3.12"},
+                }
+            },
+            "cache": {"hosts": {"db1": None, "db2": None}},
+            "objects": {"hosts": {"db1": None, "db2": None, "witness1": None}},
+            "witness": {"hosts": {"witness1": {"ansible_host": f"10.{NETWORK}.3.21"}}},
+        }
+    },
+}
+MEMBERS = ["db1", "db2", "witness1"]
+CLIENT = Path(__file__).resolve().parents[2] / "plugins/module_utils/s3.py"
+
+COMMON = """
+def connect():
+    context = ssl.create_default_context(cadata=SETTINGS["ca"])
+    keys = Keys(SETTINGS["access_key"], SETTINGS["secret_key"])
+    return Client(SETTINGS["endpoint"], keys, context=context, timeout=5)
+
+def content(number):
+    return hashlib.sha256(str(number).encode()).digest() * 600
+
+def ask(session, method, number, body=b""):
+    answer = session.request(method, "dify", f"{SETTINGS['prefix']}/{number}", body=body)
+    if not answer.good:
+        raise S3Error(str(answer))
+    return answer.body
+"""
+WRITER = """
+def write(session, number):
+    ask(session, "PUT", number, content(number))
+"""
+READER = """
+def write(session, number):
+    number = number % SETTINGS["stored"] + 1
+    if ask(session, "GET", number) != content(number):
+        raise S3Error(f"object {number} has another content")
+"""
+CHECK = """
+import json, sys
+session, kept, reasons = connect(), [], {}
+for number in json.load(sys.stdin):
+    for attempt in range(3):
+        try:
+            if ask(session, "GET", number) == content(number):
+                kept.append(number)
+                break
+            reasons[number] = "another content"
+        except S3Error as error:
+            reasons[number] = str(error)
+            session.close()
+            time.sleep(1)
+print(json.dumps([kept, reasons]))
+"""
+
+
+class Store:
+    """The store as an application on another host sees it."""
+
+    def __init__(self, site: scratch.Site) -> None:
+        self.site = site
+        secrets = json.loads((site.lab.state / "secrets.json").read_text(encoding="utf-8"))
+        variables = scratch.load(site.inventory / "group_vars/all/site.yml")
+        self.settings: dict[str, Any] = {
+            "endpoint": f"https://{variables['site_endpoints']['s3']}:8333",
+            "access_key": secrets["s3_dify_access_key"],
+            "secret_key": secrets["s3_dify_secret_key"],
+            "ca": faults.root(site, "db2", "cat /etc/onprem-dify/pki/seaweedfs/ca.crt"),
+        }
+        self.source = CLIENT.read_text(encoding="utf-8")
+
+    def load(self, program: str, prefix: str, **more: Any) -> faults.Load:
+        return faults.Load(
+            self.site, "worker1", self.source + COMMON + program, {**self.settings, "prefix": prefix, **more}
+        )
+
+    def kept(self, prefix: str, numbers: list[int]) -> set[int]:
+        """Which of the objects can be read, with their content."""
+        source = f"{self.source}{COMMON}SETTINGS = { ({**self.settings, 'prefix': prefix})!r}\n{CHECK}"
+        script = f"cat > /tmp/check.py <<'END'\n{source}\nEND\n"
+        host = self.site.lab.host("worker1")
+        for command, text in (("sh", script), ("python3 /tmp/check.py", json.dumps(numbers))):
+            done = subprocess.run(
+                ssh.command(self.site.lab, host, command), input=text, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+        kept, reasons = json.loads(done.stdout)
+        if reasons:
+            print(reasons)
+        return set(kept)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[scratch.Site]:
+    with faults.data_site(tmp_path_factory.mktemp("objects"), "objects", NETWORK, TREE) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def store(site: scratch.Site) -> Store:
+    store = Store(site)
+    with store.load(WRITER, "seed").running(0, 3):
+        pass
+    return store
+
+
+@pytest.fixture(autouse=True)
+def whole(site: scratch.Site, store: Store) -> Iterator[None]:
+    yield
+    faults.lab(site, "start", *MEMBERS)
+    for member in MEMBERS:
+        faults.within(120, partial(healthy, site, member), f"the object store of {member} is back")
+
+
+def healthy(site: scratch.Site, host: str) -> bool:
+    units = [f"seaweedfs-{process}.service" for process in ("master", "volume", "filer", "s3")]
+    return site.ssh(host, f"sudo systemctl is-active --quiet {' '.join(units)}").returncode == 0
+
+
+def break_under_load(store: Store, name: str, gap: float, *words: str, seconds: float = 45) -> None:
+    prefix = f"fault-{name}-{time.monotonic_ns()}"
+    writer, reader = store.load(WRITER, prefix), store.load(READER, "seed", stored=20)
+    with reader.running(3, 3), writer.running(3, 3):
+        faults.lab(store.site, *words)
+        time.sleep(seconds)
+    numbers = [write.number for write in writer.acknowledged]
+    lost = writer.lost(store.kept(prefix, numbers))
+    faults.report(f"objects: {name}, writes", writer, len(lost))
+    faults.report(f"objects: {name}, reads", reader)
+    assert lost == []
+    assert writer.longest_gap < gap
+    assert reader.longest_gap < gap
+
+
+@pytest.mark.parametrize("host", MEMBERS)
+def test_reads_and_writes_go_on_when_a_host_loses_its_power(store: Store, host: str) -> None:
+    break_under_load(store, f"power of {host} lost", 45, "kill", host)
+
+
+def test_reads_and_writes_go_on_when_a_host_is_cut_off(site: scratch.Site, store: Store) -> None:
+    try:
+        break_under_load(store, "witness1 cut off", 45, "cut", "witness1", "db1,db2,worker1")
+    finally:
+        faults.lab(site, "heal")
+
+
+def test_a_process_that_is_killed_is_hardly_felt(site: scratch.Site, store: Store) -> None:
+    for process in ("s3", "filer", "volume", "master"):
+        prefix = f"process-{process}-{time.monotonic_ns()}"
+        writer = store.load(WRITER, prefix)
+        with writer.running(3, 3):
+            faults.root(site, "db2", f"systemctl kill --signal=KILL seaweedfs-{process}.service")
+            time.sleep(15)
+        lost = writer.lost(store.kept(prefix, [write.number for write in writer.acknowledged]))
+        faults.report(f"objects: {process} of db2 killed, writes", writer, len(lost))
+        assert lost == []
+        assert writer.longest_gap < 20
+
+
+def test_a_lost_host_is_replaced_by_running_the_stage_again(site: scratch.Site, store: Store) -> None:
+    prefix = f"replaced-{time.monotonic_ns()}"
+    with store.load(WRITER, prefix).running(0, 5) as writer:
+        pass
+    numbers = [write.number for write in writer.acknowledged]
+    faults.root(site, "witness1", "systemctl stop seaweedfs-s3 seaweedfs-filer seaweedfs-volume seaweedfs-master")
+    faults.root(site, "witness1", "rm -rf /var/lib/seaweedfs /etc/seaweedfs /opt/onprem-dify/seaweedfs*")
+    assert store.kept(prefix, numbers) == set(numbers)
+    run = site.play("playbooks/data.yml")
+    assert run.status == "successful", run.failures
+    # Copies come back by themselves within objects_repair_minutes; here at once.
+    weed = f"weed -config_dir=/etc/seaweedfs shell -master={masters(site)}"
+    faults.root(site, "db1", f"echo 'lock; volume.fix.replication -apply; unlock' | {weed}")
+    faults.lab(site, "kill", "db2")
+    faults.within(60, lambda: store.kept(prefix, numbers[:1]) == set(numbers[:1]), "the store answers without db2")
+    assert store.kept(prefix, numbers) == set(numbers)
+
+
+def masters(site: scratch.Site) -> str:
+    return ",".join(f"{site.lab.host(name).address}:9333" for name in MEMBERS)
