@@ -39,7 +39,7 @@ BACKDATED = datetime.timedelta(minutes=5)
 # What is left of a life when something is renewed.
 LEFT = 3
 
-Certificates: TypeAlias = "Sequence[x509.Certificate]"
+Certificates: TypeAlias = Sequence["x509.Certificate"]
 
 
 @dataclass(frozen=True)
