@@ -72,8 +72,8 @@ def check(report: Report, wish: Mapping[str, Any], passwords: Mapping[str, str],
         if not password:
             continue
         try:
-            tls = external_tls.connect(report.service, offers_tls)
-            with Connection(tls).login(database["owner"], password, database["name"]) as connection:
+            with Connection(external_tls.connect(report.service, offers_tls)) as connection:
+                connection.login(database["owner"], password, database["name"])
                 if server is None:
                     server = _server(report, connection, int(wish["connections"]))
                 if server.major >= OLDEST:
@@ -132,7 +132,7 @@ def judge_database(report: Report, database: Mapping[str, Any], row: Row) -> Non
     schema, may_create, of_user, of_database = row
     name, owner = database["name"], database["owner"]
     if may_create != "t":
-        found = f"closed to {owner}" if schema else f"without a schema for {owner}"
+        found = f"closed to {owner}" if schema else f"not in the search_path of {owner}"
         wanted = f"GRANT USAGE, CREATE ON SCHEMA {schema or 'public'} TO {owner}"
         report.finding("schema", f"schema {schema or 'public'} of database {name}", found, wanted)
     for what, limit in ((f"user {owner}", of_user), (f"database {name}", of_database)):

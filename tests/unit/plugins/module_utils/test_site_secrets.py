@@ -24,6 +24,25 @@ def test_a_site_needs_the_secrets_of_its_groups_only() -> None:
     assert needed({"workers": ["worker1"], "database": []}) == ["dify_secret_key"]
 
 
+def test_a_given_service_needs_the_secrets_of_applications_only() -> None:
+    groups = {"workers": ["worker1"], "database": []}
+    assert needed(groups, ["time", "postgres", "redis"]) == [
+        "postgres_dify",
+        "postgres_dify_plugin",
+        "postgres_dify_vector",
+        "redis_dify",
+        "dify_secret_key",
+    ]
+    assert len(needed({}, ["s3"])) == 6
+    assert needed({"database": ["db1"]}, ["postgres"]) == needed({"database": ["db1"]})
+    assert len(complete({}, groups, ["redis"])["redis_dify"]) == 32
+
+
+@pytest.mark.parametrize("secret", ["wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEK=", "a1b2c3d4e5f6g7h8"])
+def test_keys_that_a_store_of_the_site_made_are_accepted(secret: str) -> None:
+    assert re.fullmatch(FORMS[FORM_OF["s3_dify_secret_key"]].pattern, secret)
+
+
 def test_existing_secrets_stay_as_they_are() -> None:
     before = {"redis_dify": "old", "own_of_the_site": "kept", "redis_sentinel": None}
     after = complete(before, {"cache": ["cache1"]})
