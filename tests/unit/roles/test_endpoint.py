@@ -1,0 +1,121 @@
+# Copyright: onprem.dify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What HAProxy and keepalived are told, and the data of operating systems that the lab cannot start."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+from ansible_collections.onprem.dify.plugins.module_utils.endpoints import host_endpoints
+
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+ADDRESSES = {"db1": "10.0.3.11", "db2": "10.0.3.12", "witness1": "10.0.3.21"}
+DATA = ["database", "cache", "objects"]
+
+
+def site(*hosts):
+    groups = {name: ["witness"] if name == "witness1" else DATA for name in hosts}
+    return {
+        "domain": "test.internal",
+        "hosts": {name: {"address": ADDRESSES[name], "groups": groups[name]} for name in hosts},
+        "endpoints": {"postgres": "10.0.3.10", "redis": "10.0.3.15", "s3": "10.0.3.16"},
+    }
+
+
+def rendered(template, *hosts):
+    facts = site(*hosts)
+    variables = {
+        "ansible_managed": "managed",
+        "inventory_hostname": "db1",
+        "site_facts": facts,
+        **yaml.safe_load((ROLES / "endpoint/defaults/main.yml").read_text()),
+        "__endpoint_served": [{**one, "interface": "eth0"} for one in host_endpoints(facts, "db1")],
+        "__endpoint_address": "10.0.3.11",
+        "__endpoint_metrics_port": 8405,
+        "__endpoint_alive_socket": "/run/haproxy/alive.sock",
+        "__endpoint_pki": "/etc/pki",
+        "__endpoint_haproxy_home": "/var/lib/haproxy",
+    }
+    variables["endpoint_redis_check_password"] = "secret-of-check"
+    loader = DataLoader()
+    loader.set_basedir(str(ROLES / "endpoint/templates"))
+    templar = Templar(loader=loader, variables=variables)
+    templar.environment.loader.searchpath = [str(ROLES / "endpoint/templates")]
+    return templar.template(trust_as_template((ROLES / "endpoint/templates" / template).read_text()))
+
+
+def sections(text):
+    """The lines of each frontend and backend of HAProxy, by its name."""
+    found, lines = {}, []
+    for line in text.splitlines():
+        if re.match(r"(frontend|backend) ", line):
+            lines = found.setdefault(line.split()[1], [])
+        elif line.startswith("  "):
+            lines.append(line.strip())
+    return found
+
+
+def test_redis_goes_to_the_server_that_most_sentinels_call_the_master():
+    haproxy = sections(rendered("haproxy.cfg.j2", "db1", "db2", "witness1"))
+    assert "use_backend redis-db2 if { nbsrv(redis-elects-db2) ge 2 } { nbsrv(redis-db2) gt 0 }" in haproxy["redis"]
+    assert not [line for line in haproxy["redis"] if line.startswith("default_backend")]
+    voters = [line.split()[1] for line in haproxy["redis-elects-db2"] if line.startswith("server ")]
+    assert voters == ["db1", "db2", "witness1"]
+    assert "tcp-check expect min-recv 20 string $9\\r\\n10.0.3.12\\r\\n" in haproxy["redis-elects-db2"]
+
+
+def test_a_single_redis_needs_no_vote():
+    haproxy = sections(rendered("haproxy.cfg.j2", "db1", "witness1"))
+    assert "default_backend redis-db1" in haproxy["redis"]
+    assert "redis-voters" not in haproxy
+
+
+def test_reads_of_postgresql_fall_back_to_the_primary():
+    haproxy = sections(rendered("haproxy.cfg.j2", "db1", "db2", "witness1"))
+    assert haproxy["postgres-readonly"][1:] == [
+        "use_backend postgres-replicas if { nbsrv(postgres-replicas) gt 0 }",
+        "default_backend postgres-primary",
+    ]
+    assert "http-check send meth GET uri /replica" in haproxy["postgres-replicas"]
+
+
+def test_every_server_is_checked_and_known_by_its_name():
+    for name, lines in sections(rendered("haproxy.cfg.j2", "db1", "db2", "witness1")).items():
+        for line in [line for line in lines if line.startswith("server ")]:
+            host = line.split()[1]
+            assert " check" in line, name
+            assert line.endswith(f"verifyhost {host}.test.internal"), name
+
+
+def test_an_address_is_given_up_without_a_majority():
+    haproxy = sections(rendered("haproxy.cfg.j2", "db1", "db2", "witness1"))
+    assert "http-request return status 503 if { path /redis } { nbsrv(redis-voters) lt 2 }" in haproxy["alive"]
+    keepalived = rendered("keepalived.conf.j2", "db1", "db2", "witness1")
+    assert keepalived.count("vrrp_script ") == 2
+    assert "http://localhost/redis" in keepalived
+
+
+def test_a_host_alone_has_its_addresses_without_asking():
+    keepalived = rendered("keepalived.conf.j2", "db1")
+    assert "unicast_peer" not in keepalived
+    assert keepalived.count("state MASTER") == 3
+
+
+def test_nobody_takes_an_address_from_a_host_that_works():
+    keepalived = rendered("keepalived.conf.j2", "db1", "db2", "witness1")
+    assert keepalived.count("  nopreempt") == keepalived.count("vrrp_instance ") == 3
+    assert "state MASTER" not in keepalived
+
+
+@pytest.mark.parametrize("role", ["endpoint", "redis"])
+def test_every_system_says_the_same_things(role):
+    files = [path for path in (ROLES / role / "vars").glob("*.yml") if path.stem != "main"]
+    data = {path.stem: set(yaml.safe_load(path.read_text())) for path in files}
+    assert set(map(frozenset, data.values())) == {frozenset(data["Debian"])}
