@@ -140,8 +140,8 @@ def texts(body: bytes, name: str) -> List[str]:
     return [element.text or "" for element in root.iter() if element.tag.rpartition("}")[2] == name]
 
 
-def tls_context(ca_file: str = "") -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file or None)
+def tls_context(ca_file: str = "", authorities: str = "") -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file or None, cadata=authorities or None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

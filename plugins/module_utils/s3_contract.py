@@ -53,6 +53,7 @@ class Store:
     keys: s3.Keys
     bucket: str
     ca_file: str = ""
+    authorities: str = ""
     region: str = "us-east-1"
     other_bucket: str = ""
     lock_bucket: str = ""
@@ -61,8 +62,11 @@ class Store:
     prefix: str = field(default_factory=lambda: f"onprem-dify-contract/{secrets.token_hex(6)}/")
 
     def client(self, **different: Any) -> s3.Client:
-        settings = {"ca_file": self.ca_file, "region": self.region, "timeout": self.timeout, **different}
+        settings = {"region": self.region, "timeout": self.timeout, "context": self.tls(), **different}
         return s3.Client(settings.pop("endpoint", self.endpoint), settings.pop("keys", self.keys), **settings)
+
+    def tls(self) -> ssl.SSLContext:
+        return s3.tls_context(self.ca_file, self.authorities)
 
 
 class Suite:
@@ -103,7 +107,7 @@ class Suite:
         return version
 
     def tls_old_refused(self) -> str:
-        context = s3.tls_context(self.store.ca_file)
+        context = self.store.tls()
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         try:
             self.store.client(context=context).connect()

@@ -25,6 +25,10 @@ options:
   ca_file:
     description: Certificates of the authorities that vouch for the store. Those of the operating system if left out.
     type: path
+  authorities:
+    description: The same as text, where it stands in no file of the host.
+    type: str
+    default: ""
   region:
     description: Region that requests are signed for.
     type: str
@@ -109,6 +113,7 @@ def main() -> None:
         argument_spec={
             "endpoint": {"type": "str", "required": True},
             "ca_file": {"type": "path"},
+            "authorities": {"type": "str", "default": ""},
             "region": {"type": "str", "default": "us-east-1"},
             "access_key": {"type": "str", "required": True, "no_log": False},
             "secret_key": {"type": "str", "required": True, "no_log": True},
@@ -129,6 +134,7 @@ def main() -> None:
             keys=s3.Keys(wish["access_key"], wish["secret_key"]),
             bucket=wish["bucket"],
             ca_file=wish["ca_file"] or "",
+            authorities=wish["authorities"],
             region=wish["region"],
             other_bucket=wish["other_bucket"],
             lock_bucket=wish["lock_bucket"],
