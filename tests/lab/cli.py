@@ -150,7 +150,7 @@ def build_artifacts(arguments: Arguments) -> None:
 
 def show_requirements(arguments: Arguments) -> None:
     if arguments.install:
-        installed = requirements.install()
+        installed = requirements.install() + golang.install()
         if installed:
             print(f"installed {', '.join(installed)}")
     lack = golang.missing()

