@@ -306,7 +306,7 @@ class Server:
         if session:
             restart = self._apply(session) or unit.stale(newest(self.wish["unit_files"]))
             if not restart:
-                self._renew(session)
+                self._renew()
             found = replication(session)
             session.close()
             if restart:
@@ -396,14 +396,12 @@ class Server:
                 restart = True
         return restart
 
-    def _renew(self, session: Connection) -> None:
+    def _renew(self) -> None:
         if serves_newest_certificate(self.wish["address"], self.wish["port"], self.tls):
             return
         self.actions.append("took in the new certificate")
         if not self.module.check_mode:
-            # All three in one command: a certificate and a key that do not fit are refused.
-            words = ["tls-cert-file", self.tls.certificate, "tls-key-file", self.tls.key]
-            session.call("CONFIG", "SET", *words, "tls-ca-cert-file", self.tls.authorities)
+            self.service.bring("reload")
 
     def _start(self, unit: units.Unit, admin: str) -> None:
         action = "restart" if unit.running else "start"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from lab import scratch
 
 SERVERS = ["db1", "db2"]
 GAP = 10
+STAGE = os.environ.get("FAULTS_STAGE", "playbooks/data.yml")
 PROTOCOL = Path(__file__).parents[2] / "plugins/module_utils/redis_protocol.py"
 # What a client of Redis needs, then a set that every write adds its number to. A replica confirms it or not.
 PROGRAM = f"""{PROTOCOL.read_text(encoding="utf-8")}
@@ -161,3 +163,51 @@ def test_a_lost_witness_stops_nothing(healthy):
         lab(healthy, "kill", "witness1")
     lab(healthy, "start", "witness1")
     check("Redis: power-off of the witness", healthy, run)
+
+
+# What a run changes while everything is used
+
+
+def test_new_passwords_and_settings_drop_no_connection(healthy, change):
+    before = secret(healthy, "redis_dify")
+    with load(healthy) as run:
+        change(
+            {f"redis_{name}": f"{name}-{'0123456789' * 2}" for name in ("dify", "check", "replication", "sentinel")},
+            {"redis_max_clients": 4001},
+        )
+    assert run.errors == []
+    assert {write.connection for write in run.writes} == {1}
+    within(60, lambda: "master_link_status:up" in info(healthy, replica(healthy)), "the replica is in step")
+    assert logs_in(healthy, before)
+    assert logs_in(healthy, secret(healthy, "redis_dify"))
+    change({}, {"redis_max_clients": 4001, "redis_retire_passwords": True})
+    assert not logs_in(healthy, before)
+    assert logs_in(healthy, secret(healthy, "redis_dify"))
+
+
+def test_what_needs_a_restart_hands_over_first(healthy, change):
+    with load(healthy) as run:
+        change({}, {"redis_databases": 17})
+    check("Redis: all servers restarted for a setting", healthy, run)
+    assert run.longest_gap < 5
+
+
+@pytest.fixture
+def change(site):
+    """Run the stage with other secrets and variables; afterwards it runs once more with those of before."""
+    file = site.lab.state / "secrets.json"
+    before = file.read_text(encoding="utf-8")
+
+    def run(secrets: dict[str, str], variables: dict[str, object]) -> None:
+        file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **secrets}), encoding="utf-8")
+        done = site.play(STAGE, extra_vars=variables)
+        assert done.status == "successful", done.failures
+
+    yield run
+    run(json.loads(before), {"redis_retire_passwords": True})
+
+
+def logs_in(site, password: str) -> bool:
+    tls = "--tls --cacert /etc/onprem-dify/pki/redis/ca.crt"
+    words = f"redis-cli {tls} -h 127.0.0.1 --user dify --pass {password} --no-auth-warning PING"
+    return root(site, master(site), words).strip() == "PONG"
