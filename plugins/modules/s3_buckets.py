@@ -112,11 +112,14 @@ steps:
   sample: [{bucket: dify, action: create}]
 """
 
+import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.onprem.dify.plugins.module_utils import s3, s3_buckets, s3_gateway
+
+SETTLED_SECONDS = 30
 
 SPEC = {
     "endpoint": {"type": "str", "required": True},
@@ -179,6 +182,16 @@ def follow(module: AnsibleModule, todo: List[Tuple[s3_buckets.Bucket, List[s3_bu
             s3_buckets.apply(client_of(module, gateway.keys[wish.user], gateway.endpoint), wish, steps)
 
 
+def unlike(module: AnsibleModule, wishes: List[s3_buckets.Bucket]) -> List[str]:
+    """What is still not as wished. Gateways hear of a change from each other, so it may take them a moment."""
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while True:
+        left = [wish.name for wish, settings in find(module, wishes) if s3_buckets.plan(wish, settings)]
+        if not left or time.monotonic() >= deadline:
+            return left
+        time.sleep(0.5)
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     result: Dict[str, Any] = {"changed": False, "steps": [], "diff": []}
@@ -192,7 +205,7 @@ def main() -> None:
         result["changed"] = bool(todo)
         if todo and not module.check_mode:
             follow(module, todo)
-            left = [wish.name for wish, settings in find(module, wishes) if s3_buckets.plan(wish, settings)]
+            left = unlike(module, wishes)
             if left:
                 module.fail_json(msg=f"not as wished afterwards: {', '.join(left)}", **result)
     except (s3.S3Error, s3_buckets.BucketError) as error:
