@@ -47,7 +47,7 @@ def judge(report: Report, bucket: Mapping[str, Any], results: Iterable[s3_contra
         if result.result != s3_contract.FAIL:
             continue
         if result.case == "login":
-            variable, wanted = f"site_secrets.{bucket['secret']}_*", f"keys that open bucket {bucket['name']}"
+            variable, wanted = f"site_secrets.{bucket['secret']}_*", f"a bucket {bucket['name']} that these keys open"
             report.finding("login", variable, f"refused ({result.detail})", wanted)
         else:
             found = f"not as it should be in {result.case} ({result.detail})"

@@ -13,7 +13,7 @@ version_added: 0.1.0
 author: onprem.dify contributors (!UNKNOWN)
 description:
   - Writes C(group_vars/all/secrets.yml) of the inventory, mode 0600, encrypted with the vault password of Ansible.
-  - Which secrets there are follows from the groups of the inventory that have hosts, and from the services in C(site_services).
+  - Which secrets there are follows from the groups of the inventory that have hosts, and from C(site_services).
   - A secret that exists is never changed. Values are neither printed nor returned.
   - Runs on the controller; no host is touched.
 attributes:
