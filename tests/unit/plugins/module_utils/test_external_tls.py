@@ -111,6 +111,14 @@ def test_what_speaks_no_tls_is_named() -> None:
         assert f"external_redis.port is {port}, where" in only(check(port), "tls")
 
 
+def test_a_server_that_answers_and_offers_no_tls_is_named() -> None:
+    with listening(lambda connected: connected.recv(1)) as port:
+        report = Report(Service("postgres", HERE, port, [HERE], "corporate.pem", ROOT.pem.decode(), 1))
+        assert not external_tls.check(report, lambda _connected: False, False)
+    [finding] = report.findings
+    assert (finding.check, finding.found) == ("tls", f"{port}, where the service offers no TLS")
+
+
 def test_a_closed_port_and_a_wrong_address_are_named() -> None:
     with socket.create_server((HERE, 0)) as server:
         port = server.getsockname()[1]
