@@ -275,7 +275,7 @@ def reason(error: BaseException) -> str:
 
 
 def now() -> str:
-    return datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    return datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
 
 
 def patiently(attempt: Callable[[], Response], seconds: float, pause: float = 1.0) -> Response:

@@ -172,33 +172,34 @@ class Suite:
         self.same(sorted(found), sorted(self.key(f"names/{name}") for name in names), "listed names")
         return f"{len(names)} names"
 
-    def checksums(self) -> str:
+    def checksum_behind_body(self) -> str:
         """Newer clients send the body in chunks with a checksum behind it; the framing must not become content."""
         body = secrets.token_bytes(70_000)
         crc = base64.b64encode(zlib.crc32(body).to_bytes(4, "big")).decode()
-
-        def framed(checksum: str) -> bytes:
-            head = f"{len(body):x}\r\n".encode()
-            return head + body + b"\r\n0\r\n" + f"x-amz-checksum-crc32:{checksum}\r\n\r\n".encode()
-
-        def send(checksum: str) -> s3.Response:
-            return self.client.request(
-                "PUT",
-                self.store.bucket,
-                self.key("chunked"),
-                body=framed(checksum),
-                payload="STREAMING-UNSIGNED-PAYLOAD-TRAILER",
-                headers={
-                    "content-encoding": "aws-chunked",
-                    "x-amz-decoded-content-length": str(len(body)),
-                    "x-amz-trailer": "x-amz-checksum-crc32",
-                },
-            )
-
-        self.expect(send(crc), what="put with a checksum behind the body")
+        self.expect(self.put_framed(body, crc), what="put with a checksum behind the body")
         self.same(self.get("chunked").body, body, "content")
-        self.expect(send("AAAAAA=="), 400, what="put with a wrong checksum")
-        return "crc32 behind the body"
+        return "crc32"
+
+    def checksum_verified(self) -> str:
+        answer = self.put_framed(secrets.token_bytes(70_000), "AAAAAA==")
+        if answer.good:
+            raise NotOfferedError("a checksum behind the body is taken and not verified")
+        return str(self.expect(answer, 400, what="put with a wrong checksum"))
+
+    def put_framed(self, body: bytes, checksum: str) -> s3.Response:
+        frames = [f"{len(body):x}\r\n".encode(), body, f"\r\n0\r\nx-amz-checksum-crc32:{checksum}\r\n\r\n".encode()]
+        return self.client.request(
+            "PUT",
+            self.store.bucket,
+            self.key("chunked"),
+            body=b"".join(frames),
+            payload="STREAMING-UNSIGNED-PAYLOAD-TRAILER",
+            headers={
+                "content-encoding": "aws-chunked",
+                "x-amz-decoded-content-length": str(len(body)),
+                "x-amz-trailer": "x-amz-checksum-crc32",
+            },
+        )
 
     def multipart(self) -> str:
         parts = [secrets.token_bytes(PART), secrets.token_bytes(PART), b"the end"]
@@ -349,7 +350,7 @@ class Suite:
         if s3.text(state.body, "ObjectLockEnabled") != "Enabled":
             raise NotOfferedError(f"bucket {bucket} has no Object Lock: {state}")
         key = self.key("locked")
-        until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=20)
+        until = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=20)
         headers = {
             "x-amz-object-lock-mode": "COMPLIANCE",
             "x-amz-object-lock-retain-until-date": until.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -357,7 +358,8 @@ class Suite:
         answer = self.client.request("PUT", bucket, key, headers=headers, body=b"evidence", checksum=True)
         version = self.expect(answer, what="put with a retention").headers.get("x-amz-version-id", "")
         query = [("versionId", version)]
-        shorter = (datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        sooner = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=5)
+        shorter = sooner.strftime("%Y-%m-%dT%H:%M:%SZ")
         retention = f"<Retention><Mode>COMPLIANCE</Mode><RetainUntilDate>{shorter}</RetainUntilDate></Retention>"
         attempts: Sequence[Tuple[str, Callable[[], s3.Response]]] = (
             ("delete a locked version", lambda: self.client.request("DELETE", bucket, key, query=query)),
@@ -384,7 +386,7 @@ class Suite:
             self.expect(attempt(), 403, 409, 400, what=what)
         found = self.client.request("GET", bucket, key, query=query)
         self.same(self.expect(found, what="get the locked version").body, b"evidence", "locked version")
-        wait = (until - datetime.datetime.now(datetime.UTC)).total_seconds() + 1.5
+        wait = (until - datetime.datetime.now(datetime.timezone.utc)).total_seconds() + 1.5
         time.sleep(max(wait, 0))
         self.expect(
             self.client.request("DELETE", bucket, key, query=query), 204, 200, what="delete after the retention"
@@ -461,7 +463,8 @@ FULL: Dict[str, Case] = {
     "other-bucket-denied": Suite.other_bucket,
     "range": Suite.ranges,
     "names": Suite.names,
-    "checksum-behind-body": Suite.checksums,
+    "checksum-behind-body": Suite.checksum_behind_body,
+    "checksum-verified": Suite.checksum_verified,
     "multipart": Suite.multipart,
     "multipart-aborted": Suite.multipart_aborted,
     "presigned": Suite.presigned,
