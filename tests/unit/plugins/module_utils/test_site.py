@@ -93,7 +93,8 @@ def test_a_flow_names_the_addresses_of_both_ends():
 
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: f"{flow['from']}-{flow['to']}-{flow['port']}")
 def test_each_flow_of_the_table_names_known_ends_and_a_purpose(flow):
-    services = ["repositories", "time", "dns", "syslog", "identity", "ldap", "s3", "models", "smtp"]
+    operation = ["repositories", "time", "dns", "syslog", "identity", "ldap"]
+    services = [*operation, "postgres", "redis", "s3", "models", "smtp"]
     zones = ["dmz", "app", "data", "ops"]
     assert flow["from"] in [*GROUPS, *zones, "all", "admin", "users"]
     assert flow["to"] in [*GROUPS, *zones, *services, "all"]
