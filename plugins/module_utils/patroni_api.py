@@ -17,7 +17,11 @@ from ansible_collections.onprem.dify.plugins.module_utils.patroni import Member,
 
 
 class ApiError(Exception):
-    """A member does not answer, or refuses; the text is for the user."""
+    """A member does not answer, or refuses with a status of HTTP; the text is for the user."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Api:
@@ -54,7 +58,9 @@ class Api:
             if method == "GET" and text.startswith(b"{"):
                 return _parse(text)
             said = text.decode(errors="replace").strip()
-            raise ApiError(f"Patroni of {name}: {method} {path}: {said or error.reason} ({error.code})") from error
+            raise ApiError(
+                f"Patroni of {name}: {method} {path}: {said or error.reason} ({error.code})", error.code
+            ) from error
         except (OSError, urllib.error.URLError, ValueError) as error:
             raise ApiError(f"Patroni of {name} does not answer: {getattr(error, 'reason', error)}") from error
 

@@ -108,6 +108,9 @@ SPEC = {
     "patience": {"type": "int", "default": 600},
 }
 
+# Seconds within which Patroni has read its new configuration.
+RELOAD = 60
+
 
 class Cluster:
     def __init__(self, module: AnsibleModule) -> None:
@@ -126,7 +129,7 @@ class Cluster:
         found = self._api.call(self._name, "/config")
         change = patroni.patch(found, self._module.params["settings"])
         if change and not self._module.check_mode:
-            self._api.call(self._name, "/config", "PATCH", change)
+            self._do(self._name, "PATCH", "/config", change)
             self._taken_in(int(self._module.params["settings"].get("loop_wait", 10)))
         restarted, pending = self._restart()
         return {
@@ -174,8 +177,20 @@ class Cluster:
 
     def _restart_each(self, members: List[patroni.Member]) -> None:
         for member in members:
-            self._api.call(member.name, "/restart", "POST", {}, timeout=300)
+            self._do(member.name, "POST", "/restart", {})
             self._ready(member.name)
+
+    def _do(self, name: str, method: str, path: str, body: Any) -> None:
+        """Ask for a change. A password that was just replaced is known to Patroni from its next round on."""
+        deadline = time.monotonic() + RELOAD
+        while True:
+            try:
+                self._api.call(name, path, method, body, timeout=300)
+                return
+            except ApiError as error:
+                if error.status != 401 or time.monotonic() >= deadline:
+                    raise
+            time.sleep(1)
 
     def _members(self) -> List[patroni.Member]:
         return [self._api.member(name) for name in self._names]
