@@ -109,7 +109,10 @@ def timing_problem(settings: Mapping[str, Any]) -> str:
 
 def restarts(members: Sequence[Member], leader_too: bool) -> List[Member]:
     """Who is restarted, in the order in which no standby has less room than its leader."""
-    pending = [member for member in members if member.pending_restart and not member.waits_for_leader]
+    leader_waits = any(member.leads and member.pending_restart for member in members)
+    pending = [
+        member for member in members if member.pending_restart and not (member.waits_for_leader and leader_waits)
+    ]
     return sorted(
         (member for member in pending if leader_too or not member.leads), key=lambda member: (member.leads, member.name)
     )

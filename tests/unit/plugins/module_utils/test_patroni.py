@@ -79,6 +79,9 @@ def test_a_lower_limit_reaches_standbys_after_the_leader() -> None:
     assert not lowered("replica", "100", "200").waits_for_leader
     assert not lowered("primary", "200", "100").waits_for_leader
     assert not lowered("replica", "128MB", "64MB", "shared_buffers").waits_for_leader
-    standby = lowered("replica", "200", "100")
-    assert patroni.restarts([standby], True) == []
-    assert patroni.restarts_after_leader([standby, Member("db1", role="primary", pending_restart=True)]) == [standby]
+    standby, leader = lowered("replica", "200", "100"), Member("db1", role="primary", pending_restart=True)
+    assert patroni.restarts([standby, leader], True) == [leader]
+    assert patroni.restarts([standby, leader], False) == []
+    assert patroni.restarts_after_leader([standby, leader]) == [standby]
+    # A leader that never took in the higher limit has nothing to give back.
+    assert patroni.restarts([standby, Member("db1", role="primary")], False) == [standby]
