@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import faults
 import pytest
+from acceptance import faults
 
 from lab import scratch, ssh
 
