@@ -46,14 +46,14 @@ def refusal(wish: Wish, found: Found) -> str:
             f"{wish.name}: {wish.directory} holds data of PostgreSQL {found.version}, wanted is {wish.major}. A major"
             " upgrade is work of its own and no part of this run."
         )
+    if (found.version or found.configured_version) and found.scope and found.scope != wish.scope:
+        return _scope(wish, found.scope)
     if found.configured_version and found.configured != wish.directory:
         return (
             f"{wish.name}: the data stand in {found.configured}, postgresql_data_directory is {wish.directory}. A run"
             " moves no data. Set the variable back, or stop Patroni and move the directory yourself,"
             " on one host after the other."
         )
-    if found.version and found.scope and found.scope != wish.scope:
-        return _scope(wish, found.scope)
     others = [scope for scope in found.scopes if scope != wish.scope]
     if others:
         return _scope(wish, others[0])

@@ -33,6 +33,7 @@ def test_a_host_may_begin_or_go_on(found: Found) -> None:
         (Found(version="14", filled=True), "holds data of PostgreSQL 14, wanted is 15"),
         (Found(configured="/data/pg", configured_version="15"), "A run moves no data"),
         (Found(version="15", scope="bank", configured=HERE), "the running cluster is called bank"),
+        (Found(scope="bank", configured="/var/lib/postgresql/15/bank", configured_version="15"), "is called bank"),
         (Found(scopes=["bank"], leader="db1"), "the running cluster is called bank"),
         (Found(filled=True), "is not empty and holds no data of PostgreSQL"),
         (Found(holders=["db1"]), "It must not begin a new cluster beside these data"),
