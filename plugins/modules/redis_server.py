@@ -93,6 +93,12 @@ options:
     description: Whether the passwords of before stop being valid.
     type: bool
     default: false
+  users_only:
+    description:
+      - Whether nothing but the users of a server that runs already is changed.
+      - Run on all hosts first, so that no server meets another one that does not know its new password yet.
+    type: bool
+    default: false
   check_user:
     description: The user of O(users) with which the other servers are asked what they are.
     type: str
@@ -227,7 +233,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.redis_protocol import 
 
 # An empty snapshot is smaller: what the package leaves when it starts the server before it is configured.
 EMPTY_SNAPSHOT = 1024
-HAND_OVER_SECONDS = 30
+HAND_OVER_SECONDS = 60
 
 LOGIN = {
     "user": {"type": "str", "required": True},
@@ -257,6 +263,7 @@ SPEC: Dict[str, Any] = {
         },
     },
     "retire": {"type": "bool", "default": False},
+    "users_only": {"type": "bool", "default": False},
     "check_user": {"type": "str", "default": "check"},
     "sentinel": {
         "type": "dict",
@@ -289,6 +296,8 @@ class Server:
         self.admin_file = self.directory / "admin.password"
         self.users_file = self.directory / "users.acl"
         self.role_file = self.data / "role.conf"
+        # For the server, which runs as its own user.
+        self._readable = {"group": self.wish["owner"], "mode": "0640", "no_diff": True}
         self.actions: List[str] = []
         self.diff: List[Dict[str, str]] = []
 
@@ -296,13 +305,16 @@ class Server:
         known = redis_server.parse_users(_text(self.users_file))
         admin = _text(self.admin_file).strip() or secrets.token_urlsafe(32)
         users = redis_server.wished_users(self.wish["users"], admin, known, self.wish["retire"])
-        role = self._seed()
+        role = None if self.wish["users_only"] else self._seed()
         unit = self.service.look()
         session = self._login(admin) if unit.running else None
         if session:
             # The file is written afterwards: as long as it differs, the next run does this again.
             self._do_all(session, redis_server.user_commands(users, known))
-        written = self._write(admin, known, users, role)
+        if self.wish["users_only"]:
+            return self._result(bool(session) and self._write_users(known, users), {})
+        written = self._write(admin, role)
+        written |= self._write_users(known, users)
         if session:
             restart = self._apply(session) or unit.stale(newest(self.wish["unit_files"]))
             if not restart:
@@ -314,8 +326,11 @@ class Server:
         else:
             self._start(unit, admin)
             found = {} if self.module.check_mode else self._replication(admin)
+        return self._result(written, found)
+
+    def _result(self, written: bool, found: Dict[str, str]) -> Dict[str, Any]:
         return {
-            "changed": bool(written or self.actions),
+            "changed": written or bool(self.actions),
             "diff": self.diff,
             "actions": self.actions,
             "role": found.get("role", ""),
@@ -340,29 +355,29 @@ class Server:
         self.actions.append(f"begins as a replica of {master}" if master else "begins as the master")
         return f"replicaof {master} {self.wish['port']}\n" if master else ""
 
-    def _write(
-        self,
-        admin: str,
-        known: Dict[str, redis_server.User],
-        users: Dict[str, redis_server.User],
-        role: Optional[str],
-    ) -> bool:
-        group = {"group": self.wish["owner"], "mode": "0640", "no_diff": True}
+    def _write(self, admin: str, role: Optional[str]) -> bool:
         settings = redis_server.settings_file(self.settings)
         entries: List[Dict[str, Any]] = [
             {"path": str(self.admin_file), "content": f"{admin}\n", "mode": "0600", "no_diff": True},
-            {"path": str(self.users_file), "content": redis_server.users_text(users), **group},
-            {"path": str(self.directory / "redis.conf"), "content": settings, **group},
+            {"path": str(self.directory / "redis.conf"), "content": settings, **self._readable},
         ]
         if role is not None:
             owned = {"owner": self.wish["owner"], "group": self.wish["owner"], "mode": "0640"}
             entries.append({"path": str(self.role_file), "content": role, **owned})
-        wishes = [{"owner": "root", "group": "root", **entry} for entry in entries]
-        outcome = configure.Configure(self.module, configure.parse_files([], wishes), []).run()
-        self.diff += outcome.diff
+        return self._write_files(entries)
+
+    def _write_users(self, known: Dict[str, redis_server.User], users: Dict[str, redis_server.User]) -> bool:
+        content = redis_server.users_text(users)
+        written = self._write_files([{"path": str(self.users_file), "content": content, **self._readable}])
         before, after = redis_server.shown_users(known), redis_server.shown_users(users)
         if before != after:
             self.diff.append({"before_header": "users", "before": before, "after_header": "users", "after": after})
+        return written
+
+    def _write_files(self, entries: List[Dict[str, Any]]) -> bool:
+        wishes = configure.parse_files([], [{"owner": "root", "group": "root", **entry} for entry in entries])
+        outcome = configure.Configure(self.module, wishes, []).run()
+        self.diff += outcome.diff
         return outcome.changed
 
     def _login(self, admin: str) -> Optional[Connection]:
@@ -422,18 +437,32 @@ class Server:
         wait_until(lambda: self._behind(admin), self.wish["seconds"], "not in step with the master")
 
     def _hand_over(self, admin: str) -> None:
-        self.actions.append("handed over to a replica")
         if self.module.check_mode:
+            self.actions.append("handed over to a replica")
             return
+        try:
+            self._sentinel().close()
+        except RedisError:
+            # Its password changes in this very run, after the servers'. Better a short pause than to be stuck.
+            self.actions.append("not handed over: Sentinel still has the password of before")
+            return
+        self.actions.append("handed over to a replica")
+        wait_until(lambda: self._still_master(admin), HAND_OVER_SECONDS, "the master was not handed over")
+
+    def _sentinel(self) -> Connection:
         sentinel = self.wish["sentinel"]
-        with Connection.over_tls(self.wish["address"], sentinel["port"], self.tls) as connection:
-            connection.login(sentinel["user"], sentinel["password"])
-            connection.call("SENTINEL", "FAILOVER", sentinel["master"])
-        wait_until(
-            lambda: "" if self._replication(admin)["role"] == "slave" else "it still is the master",
-            HAND_OVER_SECONDS,
-            "the master was not handed over",
-        )
+        connection = Connection.over_tls(self.wish["address"], sentinel["port"], self.tls)
+        return connection.login(sentinel["user"], sentinel["password"])
+
+    def _still_master(self, admin: str) -> str:
+        """Asks again until it happens: a Sentinel that was busy gives up by itself, and refuses while it is at it."""
+        if self._replication(admin)["role"] == "slave":
+            return ""
+        name = self.wish["sentinel"]["master"]
+        with self._sentinel() as connection:
+            if connection.call("SENTINEL", "GET-MASTER-ADDR-BY-NAME", name)[0] == self.wish["address"]:
+                connection.call("SENTINEL", "FAILOVER", name)
+        return "it still is the master"
 
     def _wait_for_login(self, admin: str) -> None:
         def trouble() -> str:

@@ -27,6 +27,8 @@ class Played:
         self.settings = {"maxmemory": "100", "databases": "16", "masteruser": "replication", "masterauth": "of-members"}
         self.replication = "role:master\r\nconnected_slaves:0\r\n"
         self.peers: list[Peer] = []
+        self.sentinel_lets_in = True
+        self.refusals: list[str] = []
 
     # As a systemd unit
     def look(self):
@@ -52,6 +54,8 @@ class Played:
         pass
 
     def login(self, user, _password):
+        if user == "sentinel" and not self.sentinel_lets_in:
+            raise RedisError("WRONGPASS")
         self.log += [f"login of {user}"] if user != "admin" else []
         return self
 
@@ -63,8 +67,12 @@ class Played:
             return self.replication
         if text == "PING":
             return "PONG"
+        if text.startswith("SENTINEL GET-MASTER"):
+            return ["10.0.3.11", "6379"]
         self.log.append(text)
         if text.startswith("SENTINEL FAILOVER"):
+            if self.refusals:
+                raise RedisError(self.refusals.pop())
             self.replication = "role:slave\r\nmaster_link_status:up\r\n"
         if text.startswith("CONFIG SET"):
             if words[2] == "databases":
@@ -114,6 +122,7 @@ def run(tmp_path, played, monkeypatch):
             "replication": {"user": "replication", "password": "of-members"},
             "users": [{"name": "check", "password": "of-check", "rules": "+ping +info"}],
             "retire": False,
+            "users_only": False,
             "check_user": "check",
             "sentinel": {"port": 26379, "user": "sentinel", "password": "of-sentinel", "master": "dify"},
             "tls": {"certificate": "/c", "key": "/k", "authorities": "/a"},
@@ -175,17 +184,48 @@ def test_users_and_settings_change_in_the_running_server(run, played):
     assert played.log == ["ACL SETUSER check", "CONFIG SET maxmemory"]
 
 
+def test_users_can_be_changed_alone_before_anything_else(run, played, tmp_path):
+    assert not run(users_only=True)["changed"]
+    assert list((tmp_path / "etc").iterdir()) == []
+    run()
+    new = {"users": [{"name": "check", "password": "new", "rules": "+ping"}]}
+    assert run(users_only=True, settings={"maxmemory": 200, "databases": 16}, **new)["changed"]
+    assert played.log == ["ACL SETUSER check"]
+    assert not run(users_only=True, **new)["changed"]
+    assert not run(**new)["changed"]
+
+
 def test_a_master_with_replicas_hands_over_before_its_restart(run, played):
     run()
     played.replication = "role:master\r\nconnected_slaves:1\r\n"
     run(settings={"maxmemory": 100, "databases": 17})
-    assert played.log == ["CONFIG SET databases", "login of sentinel", "SENTINEL FAILOVER dify", "restart"]
+    assert [step for step in played.log if "login" not in step] == [
+        *("CONFIG SET databases", "SENTINEL FAILOVER dify", "restart")
+    ]
+
+
+def test_a_busy_sentinel_is_asked_again(run, played):
+    run()
+    played.replication = "role:master\r\nconnected_slaves:1\r\n"
+    played.refusals = ["NOGOODSLAVE", "INPROG"]
+    run(settings={"maxmemory": 100, "databases": 17})
+    assert played.log.count("SENTINEL FAILOVER dify") == 3
+    assert played.log[-1] == "restart"
 
 
 def test_a_master_without_replicas_is_restarted_where_it_is(run, played):
     run()
     run(settings={"maxmemory": 100, "databases": 17})
     assert played.log == ["CONFIG SET databases", "restart"]
+
+
+def test_a_sentinel_whose_password_changes_in_this_run_blocks_nothing(run, played):
+    run()
+    played.replication = "role:master\r\nconnected_slaves:1\r\n"
+    played.sentinel_lets_in = False
+    result = run(settings={"maxmemory": 100, "databases": 17})
+    assert played.log == ["CONFIG SET databases", "restart"]
+    assert "not handed over" in " ".join(result["actions"])
 
 
 def test_a_changed_unit_is_restarted(run, played):
