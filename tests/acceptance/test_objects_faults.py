@@ -6,6 +6,7 @@ Three hosts keep two copies, so that both copies of a write find a place while o
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from acceptance import faults
 from lab import scratch, ssh
 
 NETWORK = "92"
+STAGE = os.environ.get("FAULTS_STAGE", "playbooks/data.yml")
 TREE = {
     "app": {"children": {"workers": {"hosts": {"worker1": {"ansible_host": f"10.{NETWORK}.2.21"}}}}},
     "data": {
@@ -183,7 +185,8 @@ def test_a_process_that_is_killed_is_hardly_felt(site: scratch.Site, store: Stor
         lost = writer.lost(store.kept(prefix, [write.number for write in writer.acknowledged]))
         faults.report(f"objects: {process} of db2 killed, writes", writer, len(lost))
         assert lost == []
-        assert writer.longest_gap < 20
+        # A master that is new as leader gives out no places for 15 seconds, until all volumes had the time to report.
+        assert writer.longest_gap < 30
 
 
 def test_a_lost_host_is_replaced_by_running_the_stage_again(site: scratch.Site, store: Store) -> None:
@@ -194,7 +197,7 @@ def test_a_lost_host_is_replaced_by_running_the_stage_again(site: scratch.Site, 
     faults.root(site, "witness1", "systemctl stop seaweedfs-s3 seaweedfs-filer seaweedfs-volume seaweedfs-master")
     faults.root(site, "witness1", "rm -rf /var/lib/seaweedfs /etc/seaweedfs /opt/onprem-dify/seaweedfs*")
     assert store.kept(prefix, numbers) == set(numbers)
-    run = site.play("playbooks/data.yml")
+    run = site.play(STAGE)
     assert run.status == "successful", run.failures
     # Copies come back by themselves within objects_repair_minutes; here at once.
     weed = f"weed -config_dir=/etc/seaweedfs shell -master={masters(site)}"
