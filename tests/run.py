@@ -32,6 +32,7 @@ class Step:
 # Molecule remembers the machines of a run that was broken off: they go first.
 HARDEN = "molecule destroy -s default && molecule test -s harden"
 ZONES = f"{HARDEN} -s segment"
+DATA = f"{ZONES} -s data"
 STEPS = (
     Step("gates-yamllint", "yamllint --strict ."),
     Step("gates-ruff", "ruff check . && ruff format --check ."),
@@ -44,7 +45,7 @@ STEPS = (
     Step("collection", "pytest -q tests/acceptance/test_collection.py"),
     Step("lab", "pytest -q tests/acceptance/test_lab.py"),
     Step("molecule-preflight", "molecule test -s preflight"),
-    Step("molecule-debian12", ZONES, "bookworm"),
+    Step("molecule-debian12", DATA, "bookworm"),
     Step("molecule-debian13", HARDEN, "trixie", hosts=("gateway1", "worker1", "db1")),
     Step("acceptance-dry-run", "pytest -q tests/acceptance/test_check_mode.py"),
     Step("benchmark", "python tests/benchmarks/benchmark.py --gate"),
@@ -52,6 +53,12 @@ STEPS = (
     Step("acceptance-no-lockout", "pytest -q tests/acceptance/test_no_lockout_*.py", full=True),
     Step("acceptance-killed", "KILLS=10 pytest -q tests/acceptance/test_killed_controller.py", full=True),
     Step("molecule-selinux", "molecule test -s selinux", full=True),
+    Step("acceptance-pki", "pytest -q tests/acceptance/test_pki.py", full=True),
+    Step("acceptance-external", "pytest -q tests/acceptance/test_external.py", full=True),
+    Step("faults-postgresql", "pytest -q tests/acceptance/test_postgresql_faults.py", full=True),
+    Step("faults-redis", "pytest -q tests/acceptance/test_redis_faults.py", full=True),
+    Step("faults-endpoint", "pytest -q tests/acceptance/test_endpoint_faults.py", full=True),
+    Step("faults-objects", "pytest -q tests/acceptance/test_objects_faults.py", full=True),
     Step("benchmark-full", "python tests/benchmarks/benchmark.py", full=True),
 )
 
