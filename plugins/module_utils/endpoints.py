@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Dict, List, Mapping, NamedTuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 from ansible_collections.onprem.dify.plugins.module_utils.site import ENDPOINT_GROUPS
 
@@ -95,9 +95,17 @@ def _endpoint(site: Mapping[str, Any], host: str, name: str) -> Dict[str, Any]:
         "hosts": hosts,
         "voters": voters,
         "majority": len(voters) // 2 + 1 if voters else 0,
-        # Two voters cannot tell a cut from a crash: neither of them would be right to let go of the address.
-        "fenced": len(voters) > 2,
+        "fenced": _fenced(name, hosts, voters),
     }
+
+
+def _fenced(name: str, hosts: Sequence[Mapping[str, str]], voters: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a host that is cut off from the others can tell, and then lets go of the address."""
+    if name == "postgres":
+        # Its own etcd says whether it is on the side of the majority.
+        return len(hosts) > 1
+    # Two voters cannot tell a cut from a crash: neither of them would be right to let go.
+    return len(voters) > 2
 
 
 def _refuse_shared_router_ids(site: Mapping[str, Any]) -> None:

@@ -97,9 +97,14 @@ def test_every_server_is_checked_and_known_by_its_name():
 def test_an_address_is_given_up_without_a_majority():
     haproxy = sections(rendered("haproxy.cfg.j2", "db1", "db2", "witness1"))
     assert "http-request return status 503 if { path /redis } { nbsrv(redis-voters) lt 2 }" in haproxy["alive"]
+    isolated = "{ nbsrv(postgres-quorum) lt 1 } { nbsrv(postgres-peers) lt 1 }"
+    assert f"http-request return status 503 if {{ path /postgres }} {isolated}" in haproxy["alive"]
+    assert [line.split()[1:3] for line in haproxy["postgres-quorum"][-1:]] == [["db1", "10.0.3.11:2379"]]
+    assert [line.split()[1:3] for line in haproxy["postgres-peers"][-1:]] == [["db2", "10.0.3.12:8008"]]
     keepalived = rendered("keepalived.conf.j2", "db1", "db2", "witness1")
-    assert keepalived.count("vrrp_script ") == 2
-    assert "http://localhost/redis" in keepalived
+    assert keepalived.count("vrrp_script ") == 3
+    for name in ("postgres", "redis"):
+        assert f"http://localhost/{name}" in keepalived
 
 
 def test_a_host_alone_has_its_addresses_without_asking():

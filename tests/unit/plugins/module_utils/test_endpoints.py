@@ -67,6 +67,11 @@ def test_two_voters_let_go_of_nothing():
     assert not served("db1", hosts={"db1": DATA, "db2": DATA})["redis"]["fenced"]
 
 
+def test_a_database_host_that_is_cut_off_lets_go_of_the_address():
+    assert served("db1")["postgres"]["fenced"]
+    assert not served("db1", hosts={"db1": DATA})["postgres"]["fenced"]
+
+
 def test_a_single_server_has_no_sentinel():
     assert sentinels(site({"db1": ["cache"], "witness1": ["witness"]})) == []
 
