@@ -56,7 +56,7 @@ def _python() -> str:
 
 
 def pin(folder: Path, url: str) -> Mapping[str, Any]:
-    return {"version": wanted()["patroni"], "requirements": lock(folder)}
+    return {"version": wanted()["patroni"], "requirements": lock(folder), "wheels": f"{url}/"}
 
 
 def patroni(suite: str) -> Artifact:
