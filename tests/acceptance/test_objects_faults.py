@@ -69,7 +69,8 @@ CHECK = """
 import json, sys
 session, kept, reasons = connect(), [], {}
 for number in json.load(sys.stdin):
-    for attempt in range(3):
+    # While a host has just vanished, a read may wait for it before it asks the other one.
+    for attempt in range(12):
         try:
             if ask(session, "GET", number) == content(number):
                 kept.append(number)
