@@ -108,8 +108,9 @@ SPEC = {
     "patience": {"type": "int", "default": 600},
 }
 
-# Seconds within which Patroni has read its new configuration.
-RELOAD = 60
+# Answers that are over soon: Patroni knows a password that was just replaced from its next round on, and the first leader writes the settings of the
+# cluster to etcd only after it has begun to lead.
+PASSING, SECONDS = (401, 502), 60
 
 
 class Cluster:
@@ -126,10 +127,10 @@ class Cluster:
         own = self._ready(self._name)
         if not own.leads:
             return {"changed": False, "leader": False, "restarted": [], "pending": []}
-        found = self._api.call(self._name, "/config")
+        found = self._ask(self._name, "GET", "/config")
         change = patroni.patch(found, self._module.params["settings"])
         if change and not self._module.check_mode:
-            self._do(self._name, "PATCH", "/config", change)
+            self._ask(self._name, "PATCH", "/config", change)
             self._taken_in(int(self._module.params["settings"].get("loop_wait", 10)))
         restarted, pending = self._restart()
         return {
@@ -177,18 +178,16 @@ class Cluster:
 
     def _restart_each(self, members: List[patroni.Member]) -> None:
         for member in members:
-            self._do(member.name, "POST", "/restart", {})
+            self._ask(member.name, "POST", "/restart", {})
             self._ready(member.name)
 
-    def _do(self, name: str, method: str, path: str, body: Any) -> None:
-        """Ask for a change. A password that was just replaced is known to Patroni from its next round on."""
-        deadline = time.monotonic() + RELOAD
+    def _ask(self, name: str, method: str, path: str, body: Any = None) -> Any:
+        deadline = time.monotonic() + (0 if self._module.check_mode else SECONDS)
         while True:
             try:
-                self._api.call(name, path, method, body, timeout=300)
-                return
+                return self._api.call(name, path, method, body, timeout=300)
             except ApiError as error:
-                if error.status != 401 or time.monotonic() >= deadline:
+                if error.status not in PASSING or time.monotonic() >= deadline:
                     raise
             time.sleep(1)
 
