@@ -108,8 +108,8 @@ SPEC = {
     "patience": {"type": "int", "default": 600},
 }
 
-# Answers that are over soon: Patroni knows a password that was just replaced from its next round on, and the first leader writes the settings of the
-# cluster to etcd only after it has begun to lead.
+# Answers that are over soon: Patroni knows a password that was just replaced from its next round on, and the first
+# leader writes the settings of the cluster to etcd only after it has begun to lead.
 PASSING, SECONDS = (401, 502), 60
 
 
