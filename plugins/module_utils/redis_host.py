@@ -83,13 +83,14 @@ def _ask(peer: Mapping[str, str], port: int, tls: Tls, user: str, password: str)
     try:
         with Connection.over_tls(address, port, tls) as connection:
             said = replication(connection.login(user, password))
+            empty = not parse_info(connection.call("INFO", "keyspace"))
     except ConnectionRefusedError:
         return Peer(name, address, "refused")
     except (RedisError, ssl.SSLError):
         return Peer(name, address, "closed")
     except OSError:
         return Peer(name, address, "silent")
-    return Peer(name, address, "up", said.get("role", ""), said.get("master_host", ""))
+    return Peer(name, address, "up", said.get("role", ""), said.get("master_host", ""), empty)
 
 
 def sentinel_master(connection: Connection, name: str) -> Dict[str, str]:

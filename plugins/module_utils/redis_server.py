@@ -143,7 +143,7 @@ def differences(settings: Mapping[str, Any], running: Mapping[str, str]) -> List
 class Peer(NamedTuple):
     """What another server of the site answered.
 
-    `state`: up, refused (nothing listens there), silent, or closed (no login).
+    `state`: up, refused (nothing listens there), silent, or closed (no login). `empty`: it holds no keys.
     """
 
     name: str
@@ -151,6 +151,7 @@ class Peer(NamedTuple):
     state: str
     role: str = ""
     follows: str = ""
+    empty: bool = False
 
 
 def parse_info(text: str) -> Dict[str, str]:
@@ -169,7 +170,8 @@ def seed(name: str, address: str, first: Tuple[str, str], peers: Sequence[Peer],
             f"{' and '.join(closed)} refused the login of this host, so it cannot be known which server is the master."
             " Bring that host up to date first: it may still have the secrets of before"
         )
-    followed = [peer.name for peer in peers if peer.role == "slave" and peer.follows == address]
+    followers = [peer for peer in peers if peer.role == "slave" and peer.follows == address]
+    followed = [peer.name for peer in followers if not peer.empty]
     masters = [peer for peer in peers if peer.role == "master"]
     if masters:
         if len(masters) > 1:
@@ -180,6 +182,9 @@ def seed(name: str, address: str, first: Tuple[str, str], peers: Sequence[Peer],
             f"{' and '.join(followed)} still follows this host, which has no data any more, and would lose its own."
             " Let Sentinel replace the master first: as the user sentinel, SENTINEL FAILOVER dify on the witness"
         )
+    if followers and not forced:
+        # It waits for this one: a first installation that was interrupted.
+        return ""
     known = sorted({peer.follows for peer in peers if peer.role == "slave"})
     if known and not forced:
         return known[0]

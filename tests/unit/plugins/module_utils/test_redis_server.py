@@ -120,8 +120,8 @@ def test_a_secret_setting_is_not_shown():
 FIRST = ("db1", "10.0.3.11")
 
 
-def peer(name, state="up", role="", follows=""):
-    return Peer(name, {"db1": "10.0.3.11", "db2": "10.0.3.12", "db3": "10.0.3.13"}[name], state, role, follows)
+def peer(name, state="up", role="", follows="", empty=False):
+    return Peer(name, {"db1": "10.0.3.11", "db2": "10.0.3.12", "db3": "10.0.3.13"}[name], state, role, follows, empty)
 
 
 def test_the_first_server_of_a_new_site_is_the_master():
@@ -141,6 +141,10 @@ def test_a_master_that_only_a_replica_knows_is_followed():
 def test_an_empty_server_does_not_become_the_master_of_a_replica_with_data():
     with pytest.raises(ServerError, match="db2 still follows this host"):
         seed("db1", "10.0.3.11", FIRST, [peer("db2", role="slave", follows="10.0.3.11")])
+
+
+def test_an_interrupted_first_installation_goes_on_with_the_same_master():
+    assert seed("db1", "10.0.3.11", FIRST, [peer("db2", role="slave", follows="10.0.3.11", empty=True)]) == ""
 
 
 def test_a_silent_server_may_hold_the_data():
