@@ -25,6 +25,8 @@ def account_rule(check: Check) -> str:
         for name in ("max_days", "min_days", "warn_days", "mode_max")
         if name in check
     ]
+    if check.get("exempt"):
+        limits.append(f"except {', '.join(check['exempt'])}")
     return ", ".join([SENTENCES[check["rule"]], *limits])
 
 
@@ -80,7 +82,11 @@ def _is_person(account: Account, first: int) -> bool:
 
 def _system_nologin(check: Check, sources: Sources) -> List[str]:
     first = _people_start_at(sources)
-    services = [account for account in sources.accounts() if account.uid != 0 and not _is_person(account, first)]
+    services = [
+        account
+        for account in sources.accounts()
+        if account.uid != 0 and account.name not in check.get("exempt", ()) and not _is_person(account, first)
+    ]
     return [
         f"{account.name} has the shell {account.shell or '/bin/sh'}"
         for account in services

@@ -49,7 +49,7 @@ ACCOUNT_RULES: Dict[str, Sequence[str]] = {
     "shadowed_passwords": (),
     "only_root_uid_0": (),
     "unique_ids": (),
-    "system_nologin": (),
+    "system_nologin": ("exempt",),
     "ageing": ("max_days", "min_days", "warn_days"),
     "homes": ("mode_max",),
 }
@@ -78,6 +78,7 @@ LISTS = frozenset(
     {
         "allowed",
         "argv",
+        "exempt",
         "contains",
         "excludes",
         "group",

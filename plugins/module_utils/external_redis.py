@@ -132,4 +132,4 @@ def numbers(version: str) -> Tuple[int, ...]:
 
 def shown(error: RedisError) -> str:
     """The server's own words, without the hint at its documentation."""
-    return str(error).split(".")[0]
+    return str(error).split(".", maxsplit=1)[0]

@@ -200,7 +200,8 @@ class Client:
 
     def presigned(self, method: str, bucket: str, key: str, seconds: int) -> str:
         """The path and query of a URL that works without keys."""
-        assert self.keys is not None
+        if self.keys is None:
+            raise S3Error("a URL is signed with keys, and there are none")
         path = "/" + "/".join((quote(bucket), quote(key, "/-_.~")))
         query = presigned_query(self.keys, self.region, now(), method, self.host, path, seconds)
         return f"{path}?{canonical_query(query)}"

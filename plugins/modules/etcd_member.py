@@ -183,7 +183,11 @@ class Cluster:
             try:
                 context = ssl.create_default_context(cafile=str(self._folder / "ca.crt"))
                 context.load_cert_chain(str(self._folder / "tls.crt"), str(self._folder / "tls.key"))
-                with urllib.request.urlopen(f"{member['peer']}/members", timeout=3, context=context) as answer:
+                # No proxy of the environment stands between members.
+                opener = urllib.request.build_opener(
+                    urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+                )
+                with opener.open(f"{member['peer']}/members", timeout=3) as answer:
                     return etcd.parse_members(json.load(answer))
             except (OSError, urllib.error.URLError, ValueError):
                 continue

@@ -72,7 +72,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onprem.dify.plugins.module_utils import file_volumes as core
 
 # The magic number of ext4, at its place behind the boot block.
-MAGIC_AT, MAGIC = 0x438, b"\x53\xef"
+MAGIC_AT = 0x438
+MAGIC = b"\x53\xef"
 
 
 def find(volume: core.Volume) -> core.Found:

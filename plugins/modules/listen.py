@@ -14,6 +14,10 @@ description:
     M(onprem.dify.probe) has something to talk to where a service is not there yet. It stops by itself.
   - Ports that a service holds are left alone.
 options:
+  address:
+    description: Address of the host to listen on. A service may hold the same port of another one.
+    type: str
+    default: 0.0.0.0
   ports:
     description: Ports to listen on, like V(tcp/5432). Required with O(state=present).
     type: list
@@ -68,16 +72,17 @@ from typing import List
 from ansible.module_utils.basic import AnsibleModule
 
 UNIT = "onprem-dify-listen.service"
+EVERY = "0.0.0.0"
 
 # Runs as the unit: greets systemd when all ports are bound, then answers.
 ECHO = """
 import os, selectors, socket, sys
 selector = selectors.DefaultSelector()
-for protocol, port in (word.split("/") for word in sys.argv[1:]):
+for protocol, port in (word.split("/") for word in sys.argv[2:]):
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1 if protocol == "tcp" else 0)
     try:
-        sock.bind(("0.0.0.0", int(port)))
+        sock.bind((sys.argv[1], int(port)))
     except OSError as error:
         print(protocol, port, error, flush=True)
         continue
@@ -101,13 +106,13 @@ while True:
 """
 
 
-def is_occupied(port: str) -> bool:
+def is_occupied(address: str, port: str) -> bool:
     protocol, _slash, number = port.partition("/")
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM) as sock:
         if protocol == "tcp":
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            sock.bind(("0.0.0.0", int(number)))
+            sock.bind((address, int(number)))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 return True
@@ -115,7 +120,7 @@ def is_occupied(port: str) -> bool:
     return False
 
 
-def command(ports: List[str], seconds: int) -> List[str]:
+def command(ports: List[str], seconds: int, address: str = EVERY) -> List[str]:
     properties = [
         "DynamicUser=yes",
         "AmbientCapabilities=CAP_NET_BIND_SERVICE",
@@ -133,6 +138,7 @@ def command(ports: List[str], seconds: int) -> List[str]:
         sys.executable,
         "-c",
         ECHO,
+        address,
         *ports,
     ]
 
@@ -140,6 +146,7 @@ def command(ports: List[str], seconds: int) -> List[str]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
+            "address": {"type": "str", "default": EVERY},
             "ports": {"type": "list", "elements": "str", "default": []},
             "seconds": {"type": "int", "default": 120},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -156,9 +163,10 @@ def main() -> None:
         module.exit_json(changed=True, occupied=[])
     # A unit of an earlier probe that reached its end would keep its name.
     module.run_command(["systemctl", "reset-failed", UNIT])
-    occupied = [port for port in module.params["ports"] if is_occupied(port)]
+    address = module.params["address"]
+    occupied = [port for port in module.params["ports"] if is_occupied(address, port)]
     free = [port for port in module.params["ports"] if port not in occupied]
-    module.run_command(command(free, module.params["seconds"]), check_rc=True)
+    module.run_command(command(free, module.params["seconds"], address), check_rc=True)
     module.exit_json(changed=True, occupied=occupied)
 
 

@@ -110,7 +110,8 @@ SPEC = {
 
 # Answers that are over soon: Patroni knows a password that was just replaced from its next round on, and the first
 # leader writes the settings of the cluster to etcd only after it has begun to lead.
-PASSING, SECONDS = (401, 502), 60
+PASSING = (401, 502)
+SECONDS = 60
 
 
 class Cluster:

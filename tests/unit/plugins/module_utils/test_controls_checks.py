@@ -205,7 +205,7 @@ GOOD = [
     {"type": "account", "rule": "shadowed_passwords"},
     {"type": "account", "rule": "only_root_uid_0"},
     {"type": "account", "rule": "unique_ids"},
-    {"type": "account", "rule": "system_nologin"},
+    {"type": "account", "rule": "system_nologin", "exempt": ["postgres"]},
     {"type": "account", "rule": "ageing", "max_days": 90, "min_days": 1, "warn_days": 7},
     {"type": "account", "rule": "homes", "mode_max": "0750"},
     {"type": "selinux", "mode": "enforcing", "policy": "targeted"},

@@ -133,13 +133,15 @@ class TestSockets:
 
     def test_open_and_refused_over_both_protocols(self, ports):
         listening, silent = ports
-        echo = subprocess.Popen([sys.executable, "-c", listen.ECHO, f"tcp/{listening}", f"udp/{listening}"])
+        echo = subprocess.Popen(
+            [sys.executable, "-c", listen.ECHO, "127.0.0.1", f"tcp/{listening}", f"udp/{listening}"]
+        )
         try:
             time.sleep(0.5)
             targets = [Target("127.0.0.1", port, protocol, "open") for port in ports for protocol in ("tcp", "udp")]
             assert try_all(targets, 1.0, 10) == ["open", "open", "refused", "refused"]
-            assert listen.is_occupied(f"tcp/{listening}")
-            assert not listen.is_occupied(f"tcp/{silent}")
+            assert listen.is_occupied("127.0.0.1", f"tcp/{listening}")
+            assert not listen.is_occupied("127.0.0.1", f"tcp/{silent}")
         finally:
             echo.kill()
             echo.wait()
