@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
@@ -11,10 +12,18 @@ from pathlib import Path
 import pytest
 
 from lab.runs import PROJECT
-from lab.scratch import copy_of_example
 
 EXPECTED = {
-    *("CHANGELOG.rst", "FILES.json", "LICENSE", "MANIFEST.json", "README.md", "changelogs", "collections.txt"),
+    *(
+        "bundle",
+        "CHANGELOG.rst",
+        "FILES.json",
+        "LICENSE",
+        "MANIFEST.json",
+        "README.md",
+        "changelogs",
+        "collections.txt",
+    ),
     *("docs", "inventories", "meta", "playbooks", "plugins", "requirements.txt", "roles", "site.yml"),
 }
 
@@ -40,10 +49,13 @@ def installed(tarball: Path, tmp_path: Path) -> Callable[..., str]:
     # Forced, as the checkout itself counts as installed.
     run("ansible-galaxy", "collection", "install", "--force", "--no-deps", "-p", str(tmp_path), str(tarball))
     others = without_the_checkout(tmp_path / "others")
-    inventory = copy_of_example(tmp_path / "inventory", "installed", "94", ["db1"])
+    inventory = shutil.copytree(PROJECT / "inventories/prod", tmp_path / "inventory")
+    password = tmp_path / "password"
+    password.write_text("the password of a test\n")
     configuration = tmp_path / "ansible.cfg"
     configuration.touch()
     environment = {"ANSIBLE_CONFIG": str(configuration), "ANSIBLE_COLLECTIONS_PATH": f"{tmp_path}:{others}"}
+    environment["ANSIBLE_VAULT_PASSWORD_FILE"] = str(password)
 
     def play(playbook: str, *options: str) -> str:
         words = ("ansible-playbook", playbook, "-i", str(inventory), *options)
@@ -58,7 +70,8 @@ def test_every_stage_is_found_by_its_full_name(installed):
         assert task in stages
 
 
-def test_preflight_runs_from_an_installed_collection(installed):
+def test_secrets_and_preflight_run_from_an_installed_collection(installed):
+    installed("onprem.dify.secrets")
     assert "Preflight of the inventory: no findings" in installed("onprem.dify.preflight", "--tags", "inventory")
 
 
