@@ -103,7 +103,7 @@ def test_up_twice_is_harmless(site):
 
 def test_the_status_shows_hosts_groups_addresses_and_states(site):
     lines = [line.split()[:4] for line in site.command("status").stdout.splitlines()]
-    assert ["db1", "database", "10.97.3.11", "running"] in lines
+    assert ["db1", "cache,database,objects", "10.97.3.11", "running"] in lines
 
 
 def test_debian_packages_reach_a_node_through_the_bridge(site):
@@ -239,7 +239,7 @@ def test_a_killed_host_is_off_at_once_and_starts_with_its_disk(site):
     before = run(site, "db1", "echo kept > ~/kept; cat /proc/sys/kernel/random/boot_id").stdout
     assert site.command("kill", "db1").returncode == 0
     assert not reaches(site, "db2", "db1")
-    assert ["db1", "database", "10.97.3.11", "off"] in [
+    assert ["db1", "cache,database,objects", "10.97.3.11", "off"] in [
         line.split()[:4] for line in site.command("status").stdout.splitlines()
     ]
     assert site.command("start", "db1").returncode == 0

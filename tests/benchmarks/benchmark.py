@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import yaml
@@ -21,9 +22,15 @@ ROOT = Path(__file__).resolve().parents[2]
 EXPECTED = Path(__file__).with_name("tasks.yml")
 PAGE = ROOT / "docs" / "benchmarks.md"
 SIZES = (1, 5, 20)
-MOST_TASKS = {"Harden the hosts": 32, "together": 45}
-# The goal is 60 s on two idle cores; twice that is not the machine's mood but a change that made the run slow.
-MOST_SECONDS_OF_SECOND_RUN = 120
+GROUND = ("Check the inventory", "Check the hosts", "Harden the hosts", "Separate the zones")
+DATA = (
+    *("Prepare the data hosts", "Run etcd", "Run PostgreSQL", "Run Redis"),
+    *("Give every service its one address", "Run the object store"),
+)
+PARTS = {"ground": GROUND, "data tier": DATA}
+MOST_TASKS = {"Harden the hosts": 32, "ground": 45, "data tier": 60}
+# The goal of the ground is 60 s on two idle cores; twice that is not the machine's mood but a change that made it slow.
+MOST_SECONDS_OF_SECOND_RUN = {"ground": 120, "data tier": 90}
 BEGIN, END = "<!-- benchmark: begin -->\n", "<!-- benchmark: end -->\n"
 HEAD = (
     "| hosts | run | evaluated tasks per host | changes | seconds | controller CPU s | CPU s per host |\n"
@@ -57,8 +64,10 @@ def gate(record: bool) -> int:
                 wrong.append(f"{run}, {stage}: {count} evaluated tasks, at most {MOST_TASKS[stage]} are allowed")
     if second.total_changed:
         wrong.append(f"second run: {second.total_changed} changes, none are allowed: {sorted(second.changed)}")
-    if second.seconds > MOST_SECONDS_OF_SECOND_RUN:
-        wrong.append(f"second run: {second.seconds:.0f} s, at most {MOST_SECONDS_OF_SECOND_RUN} s are allowed")
+    for part, most in MOST_SECONDS_OF_SECOND_RUN.items():
+        seconds = sum(stage.seconds for stage in second.stages if stage.name in PARTS[part])
+        if seconds > most:
+            wrong.append(f"second run, {part}: {seconds:.0f} s, at most {most} s are allowed")
     for line in wrong:
         print(line)
     for name, run in (("first run", first), ("second run", second)):
@@ -68,8 +77,11 @@ def gate(record: bool) -> int:
 
 def tasks(run: Run) -> dict[str, int]:
     """The most tasks that one host evaluated, by stage and together."""
-    by_stage = {stage.name: max(stage.evaluated.values(), default=0) for stage in run.stages}
-    return {**by_stage, "together": max(run.evaluated.values())}
+    counted = {stage.name: max(stage.evaluated.values(), default=0) for stage in run.stages}
+    for part, names in PARTS.items():
+        together = sum((stage.evaluated for stage in run.stages if stage.name in names), Counter())
+        counted[part] = max(together.values(), default=0)
+    return {**counted, "together": max(run.evaluated.values())}
 
 
 def measured(size: int) -> list[str]:
