@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+# Made on the controller, each step from the one before it: what signs what is not there yet cannot be tried.
+STEPS = ("Make the key of the {}", "Request the {}")
+AUTHORITY = {
+    *(("db1", f"pki: {step.format(part)}") for step in STEPS for part in ("root", "issuing authority")),
+    *(("db1", "pki: Sign the root"), ("db1", "pki: Sign the issuing authority with the root")),
+}
+
 
 @pytest.fixture(scope="module")
 def site(start_site):
@@ -23,7 +30,12 @@ def test_no_run_fails(runs, name):
 
 
 def test_what_the_dry_run_predicts_on_a_virgin_host_is_what_changes(runs):
-    assert runs["first"].changed == runs["predicted"].changed
+    assert runs["first"].changed - AUTHORITY == runs["predicted"].changed
+
+
+def test_the_dry_run_announces_a_new_authority_by_its_first_step(runs):
+    assert ("db1", "pki: Make its directory") in runs["predicted"].changed
+    assert runs["first"].changed >= AUTHORITY
 
 
 def test_the_dry_run_of_a_converged_host_predicts_no_change(runs):
