@@ -135,6 +135,15 @@ def report(name: str, load: Load, lost: int | None = None) -> None:
             file.write(json.dumps(figures) + "\n")
 
 
+def data_tree(network: str, *groups: str) -> dict[str, Any]:
+    """Groups of an inventory: a client, two data hosts in all of `groups`, and a witness."""
+    servers = {name: {"ansible_host": f"10.{network}.3.1{number}"} for number, name in enumerate(("db1", "db2"), 1)}
+    witness = {"witness1": {"ansible_host": f"10.{network}.3.21"}}
+    client = {"worker1": {"ansible_host": f"10.{network}.2.21"}}
+    data = {group: {"hosts": servers} for group in groups} | {"witness": {"hosts": witness}}
+    return {"app": {"children": {"workers": {"hosts": client}}}, "data": {"children": data}}
+
+
 @contextmanager
 def data_site(folder: Path, name: str, network: str, tree: dict[str, Any]) -> Iterator[scratch.Site]:
     """A hardened site with its data tier, or the one that FAULTS_SITE names, which is left as it is."""

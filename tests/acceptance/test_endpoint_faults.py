@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from acceptance.faults import Load, data_site, holders, lab, report, root, within
+from acceptance.faults import Load, data_site, data_tree, holders, lab, report, root, within
 
 from lab import scratch
 
@@ -41,17 +41,7 @@ def write(session, number):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Iterator[scratch.Site]:
-    servers: dict[str, dict] = {"db1": {"ansible_host": "10.85.3.11"}, "db2": {"ansible_host": "10.85.3.12"}}
-    tree = {
-        "app": {"children": {"workers": {"hosts": {"worker1": {"ansible_host": "10.85.2.21"}}}}},
-        "data": {
-            "children": {
-                "cache": {"hosts": servers},
-                "witness": {"hosts": {"witness1": {"ansible_host": "10.85.3.21"}}},
-            }
-        },
-    }
-    with data_site(tmp_path_factory.mktemp("endpoint") / "site", "redis", "85", tree) as running:
+    with data_site(tmp_path_factory.mktemp("endpoint") / "site", "redis", "85", data_tree("85", "cache")) as running:
         yield running
 
 

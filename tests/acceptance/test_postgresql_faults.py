@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acceptance.faults import Load, data_site, holders, lab, report, root, within
+from acceptance.faults import Load, data_site, data_tree, holders, lab, report, root, within
 
 from lab import scratch
 
@@ -34,22 +34,13 @@ def connect():
 def write(session, number):
     session.query(f"INSERT INTO written VALUES ({{SETTINGS['client']}}, {{number}})")
 """
-TREE: dict[str, Any] = {
-    "app": {"children": {"workers": {"hosts": {"worker1": {"ansible_host": "10.95.2.21"}}}}},
-    "data": {
-        "children": {
-            "database": {
-                "hosts": {"db1": {"ansible_host": "10.95.3.11"}, "db2": {"ansible_host": "10.95.3.12"}},
-            },
-            "witness": {"hosts": {"witness1": {"ansible_host": "10.95.3.21"}}},
-        }
-    },
-}
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Iterator[scratch.Site]:
-    with data_site(tmp_path_factory.mktemp("postgres") / "site", "postgres", "95", TREE) as running:
+    with data_site(
+        tmp_path_factory.mktemp("postgres") / "site", "postgres", "95", data_tree("95", "database")
+    ) as running:
         yield running
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from acceptance.faults import Load, data_site, lab, report, root, within
+from acceptance.faults import Load, data_site, data_tree, lab, report, root, within
 
 from lab import scratch
 
@@ -36,17 +36,7 @@ def write(session, number):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Iterator[scratch.Site]:
-    servers: dict[str, dict] = {"db1": {"ansible_host": "10.85.3.11"}, "db2": {"ansible_host": "10.85.3.12"}}
-    tree = {
-        "app": {"children": {"workers": {"hosts": {"worker1": {"ansible_host": "10.85.2.21"}}}}},
-        "data": {
-            "children": {
-                "cache": {"hosts": servers},
-                "witness": {"hosts": {"witness1": {"ansible_host": "10.85.3.21"}}},
-            }
-        },
-    }
-    with data_site(tmp_path_factory.mktemp("redis") / "site", "redis", "85", tree) as running:
+    with data_site(tmp_path_factory.mktemp("redis") / "site", "redis", "85", data_tree("85", "cache")) as running:
         yield running
 
 
