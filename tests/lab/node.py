@@ -124,7 +124,8 @@ def power_off(lab: Lab, host: Host, members: Members) -> None:
     members.kill(host.name)
     members.remove(host.name)
     cable = NETWORK_DEVICES / network.port_of(host.address)
-    wait_until(lambda: not cable.exists(), 10, f"{host.name}: end of its network")
+    # The kernel takes networks apart one after the other, and may have many to do.
+    wait_until(lambda: not cable.exists(), 60, f"{host.name}: end of its network")
     forget(machine(lab, host), root(lab, host))
 
 
