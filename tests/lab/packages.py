@@ -29,6 +29,8 @@ def configuration(lab: Lab, mirror: Mirror, cache: Path, log: Path) -> str:
         "ReportPage:",
         "ForceManaged: 1",
         "ExThreshold: 30",
+        # Twenty nodes that ask for the same index at once, each to be asked for anew, block each other for ever.
+        "FreshIndexMaxAge: 14400",
         "VerboseLog: 0",
         f"Remap-debian: /debian ; {mirror.archive}",
         f"LocalDirs: {SERVED} {lab.served}",
