@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 from .cgroups import Members
@@ -29,7 +31,7 @@ def configuration(lab: Lab, mirror: Mirror, cache: Path, log: Path) -> str:
         "ReportPage:",
         "ForceManaged: 1",
         "ExThreshold: 30",
-        # Twenty nodes that ask for the same index at once, each to be asked for anew, block each other for ever.
+        # Nodes that ask at once for an index that is to be fetched anew block each other for ever. `up` fetches it alone.
         "FreshIndexMaxAge: 14400",
         "VerboseLog: 0",
         f"Remap-debian: /debian ; {mirror.archive}",
@@ -52,6 +54,7 @@ def up(lab: Lab, members: Members) -> None:
     finally:
         os.close(handle)
     wait_until(lambda: answers(lab), 10, f"package cache (see {lab.state}/packages.log)")
+    _fetch_indexes(lab)
 
 
 def down(members: Members) -> None:
@@ -64,6 +67,17 @@ def answers(lab: Lab) -> bool:
     except OSError:
         return False
     return True
+
+
+def _fetch_indexes(lab: Lab) -> None:
+    """Ask for the index of each suite before many nodes do so at once. A suite that the mirror lacks is theirs to miss."""
+    suites = {lab.suite: "debian", f"{lab.suite}-updates": "debian", f"{lab.suite}-security": "debian-security"}
+    for suite, archive in suites.items():
+        with (
+            suppress(OSError),
+            urllib.request.urlopen(f"{lab.mirror}/{archive}/dists/{suite}/InRelease", timeout=60) as answer,
+        ):
+            answer.read()
 
 
 def _claim_cache(lab: Lab) -> tuple[Path, int]:
