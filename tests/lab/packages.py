@@ -31,7 +31,7 @@ def configuration(lab: Lab, mirror: Mirror, cache: Path, log: Path) -> str:
         "ReportPage:",
         "ForceManaged: 1",
         "ExThreshold: 30",
-        # Nodes that ask at once for an index that is to be fetched anew block each other for ever. `up` fetches it alone.
+        # Nodes that ask at once for an index that has to be fetched anew block each other: `up` fetches it before.
         "FreshIndexMaxAge: 14400",
         "VerboseLog: 0",
         f"Remap-debian: /debian ; {mirror.archive}",
@@ -70,7 +70,7 @@ def answers(lab: Lab) -> bool:
 
 
 def _fetch_indexes(lab: Lab) -> None:
-    """Ask for the index of each suite before many nodes do so at once. A suite that the mirror lacks is theirs to miss."""
+    """Ask for the index of each suite before many nodes do so at once; what the mirror lacks, they will miss."""
     suites = {lab.suite: "debian", f"{lab.suite}-updates": "debian", f"{lab.suite}-security": "debian-security"}
     for suite, archive in suites.items():
         with (
