@@ -17,6 +17,8 @@ from pathlib import Path
 from lab.scratch import copy_of_example
 
 ROOT = Path(__file__).resolve().parents[1]
+# A step that hangs is a step that failed, and the steps after it still run.
+MOST_SECONDS = {"normal": 1800, "full": 7200}
 LOGS = Path(os.environ.get("LAB_CACHE") or Path.home() / ".cache" / "onprem-dify") / "logs"
 
 
@@ -98,10 +100,11 @@ def passed(step: Step, number: int, total: int) -> bool:
         folder = LOGS.parent / "inventories" / step.name
         shutil.rmtree(folder, ignore_errors=True)
         environment["LAB_INVENTORY"] = str(copy_of_example(folder, "lab13", "76", step.hosts))
+    shell = ["/bin/bash", "-c", step.command]
     started = time.monotonic()
     with log.open("w", encoding="utf-8") as output:
         done = subprocess.run(
-            ["/bin/bash", "-c", step.command],
+            ["timeout", "--kill-after=60", str(MOST_SECONDS["full" if step.full else "normal"]), *shell],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,

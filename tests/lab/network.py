@@ -68,10 +68,8 @@ def plug(lab: Lab, port: str) -> None:
 
 def down(lab: Lab) -> None:
     heal(lab)
-    for link in ports(lab):
-        run("ip", "link", "delete", link)
-    if bridge_exists(lab):
-        run("ip", "link", "delete", lab.bridge)
+    for link in [*ports(lab), lab.bridge]:
+        _delete_link(link)
     _delete_table("inet", lab)
 
 
@@ -107,6 +105,15 @@ def cuts(lab: Lab) -> list[tuple[list[str], list[str]]]:
 
 def heal(lab: Lab) -> None:
     _delete_table("bridge", lab)
+
+
+def _delete_link(link: str) -> None:
+    """The kernel may take a cable away at any time: its other end goes with the namespace of a node that was killed."""
+    try:
+        run("ip", "link", "delete", link)
+    except LabError:
+        if (Path("/sys/class/net") / link).exists():
+            raise
 
 
 def _as_list(side: object) -> list[str]:

@@ -14,10 +14,10 @@ from .topology import VM, Host
 
 # Program: Debian package.
 FOR_NODES = {
-    "apt-cacher-ng": "apt-cacher-ng",
     "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",
     "nft": "nftables",
+    "nginx": "nginx-light",
     "ssh": "openssh-client",
     "systemd-nspawn": "systemd-container",
 }
@@ -71,17 +71,17 @@ def install() -> list[str]:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise LabError(f"apt-get {arguments[0]}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
-    if "apt-cacher-ng" in packages:
-        _stop_system_cache()
+    if "nginx-light" in packages:
+        _stop_system_nginx()
     return packages
 
 
-def _stop_system_cache() -> None:
+def _stop_system_nginx() -> None:
     """The package just installed starts a service; the lab runs its own instance, and nobody asked for another."""
     if host_runs_systemd():
-        command = ["systemctl", "disable", "--quiet", "--now", "apt-cacher-ng.service"]
+        command = ["systemctl", "disable", "--quiet", "--now", "nginx.service"]
     else:
-        command = ["service", "apt-cacher-ng", "stop"]
+        command = ["service", "nginx", "stop"]
     subprocess.run(command, capture_output=True, check=False)
 
 

@@ -85,12 +85,19 @@ def test_a_file_capability_counts_in_the_namespace_of_the_nodes():
 
 def test_the_package_cache_serves_the_mirror_and_nothing_else():
     lab = topology.Lab("lab", "10.77.0.0/16", "ol-lab", "10.77.0.1", 16, Path("/s"), Path("/c"), "bookworm")
-    mirror = sources.Mirror("http://mirror.example/debian", "http://mirror.example/debian-security")
-    lines = packages.configuration(lab, mirror, Path("/c/packages"), Path("/s/log")).splitlines()
-    assert "BindAddress: 10.77.0.1" in lines
-    assert "ForceManaged: 1" in lines
-    assert "Remap-debian: /debian ; http://mirror.example/debian" in lines
-    assert "Remap-security: /debian-security ; http://mirror.example/debian-security" in lines
+    mirror = sources.Mirror("https://mirror.example/some/debian", "http://mirror.example/debian-security")
+    text = packages.configuration(lab, mirror, Path("/s/packages"))
+    assert "listen 10.77.0.1:3142;" in text
+    assert "location / { return 403; }" in text
+    assert "location /debian/dists/ {\n      proxy_pass https://mirror.example/some/debian/dists/;" in text
+    assert "location /debian-security/dists/ {\n      proxy_pass http://mirror.example/debian-security/dists/;" in text
+    assert "proxy_ssl_verify on;" in text
+
+
+def test_without_security_updates_on_the_machine_the_package_cache_serves_none():
+    lab = topology.Lab("lab", "10.77.0.0/16", "ol-lab", "10.77.0.1", 16, Path("/s"), Path("/c"), "bookworm")
+    text = packages.configuration(lab, sources.Mirror("http://mirror.example/debian", None), Path("/s/packages"))
+    assert "debian-security" not in text
 
 
 def test_what_a_kernel_lacks_is_named():
