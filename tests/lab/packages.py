@@ -98,7 +98,8 @@ def up(lab: Lab, members: Members) -> None:
     (lab.cache / "packages").mkdir(parents=True, exist_ok=True)
     settings = folder / "nginx.conf"
     settings.write_text(configuration(lab, of_this_machine(), folder), encoding="utf-8")
-    members.start(MEMBER, [PROGRAM, "-c", str(settings), "-e", str(folder / "error.log")], {}, lab.state / "packages.log")
+    command = [PROGRAM, "-c", str(settings), "-e", str(folder / "error.log")]
+    members.start(MEMBER, command, {}, lab.state / "packages.log")
     wait_until(lambda: answers(lab), 10, f"package cache (see {lab.state}/packages.log)")
 
 
