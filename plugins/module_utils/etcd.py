@@ -63,9 +63,11 @@ class View(NamedTuple):
 
 
 def members_of_site(site: Mapping[str, Any]) -> List[Dict[str, str]]:
-    """The hosts that run etcd, with the addresses at which the others find them."""
+    """The hosts that run etcd, with the addresses at which the others find them: none without a database."""
     hosts: Mapping[str, Any] = site["hosts"]
     databases = [name for name, host in hosts.items() if "database" in host["groups"]]
+    if not databases:
+        return []
     witnesses = [name for name, host in hosts.items() if "witness" in host["groups"] and name not in databases]
     names = databases + witnesses
     if len(names) not in SIZES and len(databases) in SIZES:
@@ -73,7 +75,7 @@ def members_of_site(site: Mapping[str, Any]) -> List[Dict[str, str]]:
         names = databases
     if len(names) not in SIZES:
         raise EtcdError(
-            f"etcd would have {len(names)} members, {', '.join(names) or 'none'}; wanted are 1, 3 or 5 hosts in the"
+            f"etcd would have {len(names)} members, {', '.join(names)}; wanted are 1, 3 or 5 hosts in the"
             " groups database and witness together. Put one more host into the group witness, or take one out."
         )
     return [
