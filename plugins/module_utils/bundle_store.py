@@ -25,6 +25,10 @@ class StoreError(Exception):
     """A blob cannot be read, or is not what its digest says; the text is for the user."""
 
 
+class SizeError(StoreError):
+    """A blob has another size than the wanted one, so that nobody need read it."""
+
+
 class Readable(Protocol):
     """What bytes come from: a file, an answer of a server."""
 
@@ -110,7 +114,7 @@ def hash_file(path: Path, size: Optional[int] = None, progress: Optional[Progres
     with open_plain(path) as file:
         found = os.fstat(file.fileno()).st_size
         if size is not None and found != size:
-            raise StoreError(f"has {found} bytes, wanted are {size}")
+            raise SizeError(f"has {found} bytes, wanted are {size}")
         try:
             return _hash(file, progress)
         except OSError as error:
