@@ -16,8 +16,7 @@ import hmac
 import secrets
 import socket
 import struct
-from types import TracebackType
-from typing import BinaryIO, Dict, List, Mapping, Optional, Tuple, Type
+from typing import BinaryIO, Dict, List, Mapping, Optional, Tuple
 
 PROTOCOL = 196608
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
@@ -89,7 +88,7 @@ class Scram:
             raise ProtocolError("does not know the password itself, and so is not the server that it seems to be")
 
 
-class Connection:
+class Connection(contextlib.AbstractContextManager["Connection"]):
     """One session. What cannot be reached raises OSError, what the server refuses PostgresError."""
 
     def __init__(self, connected: socket.socket) -> None:
@@ -97,15 +96,7 @@ class Connection:
         self._reader: BinaryIO = connected.makefile("rb")
         self.parameters: Dict[str, str] = {}
 
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:

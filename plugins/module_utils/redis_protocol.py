@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
-from types import TracebackType
-from typing import Any, BinaryIO, Dict, List, NamedTuple, Optional, Type
+from typing import Any, BinaryIO, Dict, List, NamedTuple
 
 
 class RedisError(Exception):
@@ -30,7 +30,7 @@ class Tls(NamedTuple):
         return context
 
 
-class Connection:
+class Connection(contextlib.AbstractContextManager["Connection"]):
     """One connection. What cannot be reached raises OSError, what the server refuses RedisError."""
 
     def __init__(self, connected: socket.socket) -> None:
@@ -57,15 +57,7 @@ class Connection:
             plain.close()
             raise
 
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(
-        self,
-        kind: Optional[Type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def close(self) -> None:
