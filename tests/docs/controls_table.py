@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from pathlib import Path
 from typing import Any
 
+import page
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs/hardening.md"
-BEGIN, END = "<!-- controls: made by `make docs` -->", "<!-- end of controls -->"
+PAGE = page.ROOT / "docs/hardening.md"
 HEAD = (
     "Control",
     "What it does",
@@ -45,11 +42,9 @@ READS = {
 
 def table() -> str:
     parts = []
-    for path in sorted(ROOT.glob("roles/verify/files/controls/*.yml")):
+    for path in sorted(page.ROOT.glob("roles/verify/files/controls/*.yml")):
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-        rows = [HEAD, ("---",) * len(HEAD), *(row(entry) for entry in entries)]
-        lines = ["| " + " | ".join(cells) + " |" for cells in rows]
-        parts.append(f"### {path.stem.capitalize()} ({len(entries)})\n\n" + "\n".join(lines))
+        parts.append(f"### {path.stem.capitalize()} ({len(entries)})\n\n{page.table(HEAD, map(row, entries))}")
     return "\n\n".join(parts)
 
 
@@ -57,7 +52,7 @@ def row(entry: dict[str, Any]) -> tuple[str, ...]:
     variable = f"`{entry['variable']}`" if entry["variable"] else ""
     clauses = [str(entry.get(name) or "") for name in ("cis_debian12", "cis_rhel9", "mlps3")]
     where = ", ".join(tag.replace("not_", "not ") for tag in entry.get("when") or []) or "everywhere"
-    return (f"`{entry['id']}`", cell(entry["title"]), variable, *clauses, where, cell(how(entry["check"])))
+    return (f"`{entry['id']}`", page.cell(entry["title"]), variable, *clauses, where, page.cell(how(entry["check"])))
 
 
 def how(check: dict[str, Any]) -> str:
@@ -66,23 +61,5 @@ def how(check: dict[str, Any]) -> str:
     return READS[check["type"]]
 
 
-def cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def main() -> int:
-    text = PAGE.read_text(encoding="utf-8")
-    fresh = re.sub(
-        f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _match: f"{BEGIN}\n\n{table()}\n\n{END}", text, flags=re.S
-    )
-    if fresh == text:
-        return 0
-    if "--check" in sys.argv:
-        print(f"{PAGE.relative_to(ROOT)} is out of date, run `make docs`")
-        return 1
-    PAGE.write_text(fresh, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(page.keep(PAGE, "controls", table()))

@@ -10,7 +10,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> int:
-    scripts = sorted(path for path in HERE.glob("*.py") if path.name != Path(__file__).name)
+    scripts = sorted(HERE.glob("*_*.py"))
     return max(subprocess.run([sys.executable, path, *sys.argv[1:]], check=False).returncode for path in scripts)
 
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from pathlib import Path
 from typing import Any
 
+import page
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs/pins.md"
-BEGIN, END = "<!-- pins: made by `make docs` -->", "<!-- end of pins -->"
+PAGE = page.ROOT / "docs/pins.md"
 HEAD = ("Component", "Version", "In packages", "Archive for", "Licence", "End of life")
 
 
 def table() -> str:
-    pins = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("bundle/*.yml"))]
-    rows = [HEAD, ("---",) * len(HEAD), *(row(pin) for pin in pins)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+    pins = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(page.ROOT.glob("bundle/*.yml"))]
+    return page.table(HEAD, map(row, pins))
 
 
 def row(pin: dict[str, Any]) -> tuple[str, ...]:
@@ -28,19 +24,5 @@ def row(pin: dict[str, Any]) -> tuple[str, ...]:
     return (f"[{pin['name']}]({pin['source']})", pin["version"], ", ".join(packages), archives, pin["licence"], life)
 
 
-def main() -> int:
-    text = PAGE.read_text(encoding="utf-8")
-    fresh = re.sub(
-        f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _match: f"{BEGIN}\n\n{table()}\n\n{END}", text, flags=re.S
-    )
-    if fresh == text:
-        return 0
-    if "--check" in sys.argv:
-        print(f"{PAGE.relative_to(ROOT)} is out of date, run `make docs`")
-        return 1
-    PAGE.write_text(fresh, encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(page.keep(PAGE, "pins", table()))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 from typing import Any
 
 import yaml
-
-ROOT = Path(__file__).resolve().parents[2]
+from page import ROOT, cell
 
 
 def readme(role: str, spec: dict[str, Any]) -> str:
@@ -66,10 +64,6 @@ def shown(value: Any) -> str:
 
 def plain(text: str) -> str:
     return re.sub(r"\b[COVMBI]\(([^)]*)\)", r"`\1`", " ".join(str(text).split()))
-
-
-def cell(text: str) -> str:
-    return text.replace("|", "\\|")
 
 
 def listed(value: Any) -> list[str]:
