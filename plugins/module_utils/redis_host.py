@@ -14,10 +14,25 @@ from ansible_collections.onprem.dify.plugins.module_utils import units
 from ansible_collections.onprem.dify.plugins.module_utils.redis_protocol import Connection, RedisError, Tls, pairs
 from ansible_collections.onprem.dify.plugins.module_utils.redis_server import Peer, ServerError, parse_info
 
+# Options of the modules. The shared ones are described in the fragment redis.
 TLS_OPTIONS = {
     "certificate": {"type": "path", "required": True},
     "key": {"type": "path", "required": True, "no_log": False},
     "authorities": {"type": "path", "required": True},
+}
+UNIT_OPTIONS = {
+    "tls": {"type": "dict", "required": True, "options": TLS_OPTIONS},
+    "unit": {"type": "str", "required": True},
+    "unit_files": {"type": "list", "elements": "path", "default": []},
+    "owner": {"type": "str", "required": True},
+}
+LOGIN_OPTIONS = {
+    "user": {"type": "str", "required": True},
+    "password": {"type": "str", "required": True, "no_log": True},
+}
+HOST_OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "address": {"type": "str", "required": True},
 }
 # What a call to a server that is not well can raise.
 TROUBLE = (OSError, ValueError, RedisError)

@@ -16,6 +16,12 @@ import urllib.parse
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 from xml.etree import ElementTree
 
+# Options of modules that ask a store, described in the fragment s3.
+STORE_OPTIONS = {
+    "endpoint": {"type": "str", "required": True},
+    "ca_file": {"type": "path"},
+    "region": {"type": "str", "default": "us-east-1"},
+}
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED = "UNSIGNED-PAYLOAD"
 EMPTY = hashlib.sha256(b"").hexdigest()

@@ -17,6 +17,7 @@ description:
   - Settings and users stand in files beside it. The Sentinel is restarted when these or its certificates are newer
     than it.
   - Waits until it sees the master, all replicas and all other Sentinels.
+extends_documentation_fragment: [onprem.dify.redis]
 options:
   address:
     description: Address on which the other Sentinels reach this one.
@@ -78,39 +79,9 @@ options:
         description: Password of the user.
         type: str
         required: true
-  tls:
-    description: Paths of the certificates.
-    type: dict
-    required: true
-    suboptions:
-      certificate:
-        description: The certificate of the Sentinel.
-        type: path
-        required: true
-      key:
-        description: Its key.
-        type: path
-        required: true
-      authorities:
-        description: The authorities that all trust.
-        type: path
-        required: true
   state_file:
     description: The file in which the Sentinel keeps what it knows.
     type: path
-    required: true
-  unit:
-    description: The systemd unit.
-    type: str
-    required: true
-  unit_files:
-    description: Files that only a restart takes in. The certificates are always among them.
-    type: list
-    elements: path
-    default: []
-  owner:
-    description: User and group of the Sentinel.
-    type: str
     required: true
   seconds:
     description: How long it may take until the Sentinel is content.
@@ -162,8 +133,10 @@ from typing import Any, Dict, List
 from ansible_collections.onprem.dify.plugins.module_utils import configure, files, redis_server, units
 from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
 from ansible_collections.onprem.dify.plugins.module_utils.redis_host import (
-    TLS_OPTIONS,
+    HOST_OPTIONS,
+    LOGIN_OPTIONS,
     TROUBLE,
+    UNIT_OPTIONS,
     Service,
     ask,
     newest,
@@ -173,11 +146,8 @@ from ansible_collections.onprem.dify.plugins.module_utils.redis_host import (
 )
 from ansible_collections.onprem.dify.plugins.module_utils.redis_protocol import Connection, Tls
 
-LOGIN = {
-    "user": {"type": "str", "required": True},
-    "password": {"type": "str", "required": True, "no_log": True},
-}
 SPEC: Dict[str, Any] = {
+    **UNIT_OPTIONS,
     "address": {"type": "str", "required": True},
     "port": {"type": "int", "default": 26379},
     "master": {"type": "str", "required": True},
@@ -185,17 +155,13 @@ SPEC: Dict[str, Any] = {
         "type": "list",
         "elements": "dict",
         "required": True,
-        "options": {"name": {"type": "str", "required": True}, "address": {"type": "str", "required": True}},
+        "options": HOST_OPTIONS,
     },
     "servers_port": {"type": "int", "default": 6379},
     "voters": {"type": "int", "required": True},
-    "check": {"type": "dict", "required": True, "options": LOGIN},
-    "login": {"type": "dict", "required": True, "options": LOGIN},
-    "tls": {"type": "dict", "required": True, "options": TLS_OPTIONS},
+    "check": {"type": "dict", "required": True, "options": LOGIN_OPTIONS},
+    "login": {"type": "dict", "required": True, "options": LOGIN_OPTIONS},
     "state_file": {"type": "path", "required": True},
-    "unit": {"type": "str", "required": True},
-    "unit_files": {"type": "list", "elements": "path", "default": []},
-    "owner": {"type": "str", "required": True},
     "seconds": {"type": "int", "default": 120},
 }
 

@@ -21,6 +21,7 @@ description:
   - An administrator for the host itself is made, with a password that never leaves the host, in C(admin.password)
     beside the settings.
   - Refuses to start on data that it did not write, and to make an empty server the master of one with data.
+extends_documentation_fragment: [onprem.dify.redis]
 options:
   name:
     description: Name of the host.
@@ -123,23 +124,6 @@ options:
         description: Name under which Sentinel knows the servers.
         type: str
         required: true
-  tls:
-    description: Paths of the certificates.
-    type: dict
-    required: true
-    suboptions:
-      certificate:
-        description: The certificate of the server.
-        type: path
-        required: true
-      key:
-        description: Its key.
-        type: path
-        required: true
-      authorities:
-        description: The authorities that all trust.
-        type: path
-        required: true
   directory:
     description: Directory of the settings. The server reads C(redis.conf) and C(users.acl) there.
     type: path
@@ -151,19 +135,6 @@ options:
   socket:
     description: Socket for the administrator of the host.
     type: path
-    required: true
-  unit:
-    description: The systemd unit.
-    type: str
-    required: true
-  unit_files:
-    description: Files that only a restart takes in, such as drop-ins of the unit.
-    type: list
-    elements: path
-    default: []
-  owner:
-    description: User and group of the server.
-    type: str
     required: true
   seconds:
     description: How long the server may take to load its data or to catch up with the master.
@@ -220,8 +191,10 @@ from typing import Any, Dict, List, Optional
 from ansible_collections.onprem.dify.plugins.module_utils import configure, files, redis_server, units
 from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
 from ansible_collections.onprem.dify.plugins.module_utils.redis_host import (
-    TLS_OPTIONS,
+    HOST_OPTIONS,
+    LOGIN_OPTIONS,
     TROUBLE,
+    UNIT_OPTIONS,
     Service,
     ask,
     newest,
@@ -235,11 +208,8 @@ from ansible_collections.onprem.dify.plugins.module_utils.redis_protocol import 
 EMPTY_SNAPSHOT = 1024
 HAND_OVER_SECONDS = 60
 
-LOGIN = {
-    "user": {"type": "str", "required": True},
-    "password": {"type": "str", "required": True, "no_log": True},
-}
 SPEC: Dict[str, Any] = {
+    **UNIT_OPTIONS,
     "name": {"type": "str", "required": True},
     "address": {"type": "str", "required": True},
     "port": {"type": "int", "default": 6379},
@@ -247,11 +217,11 @@ SPEC: Dict[str, Any] = {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "options": {"name": {"type": "str", "required": True}, "address": {"type": "str", "required": True}},
+        "options": HOST_OPTIONS,
     },
     "first_master": {"type": "str", "default": ""},
     "settings": {"type": "dict", "required": True},
-    "replication": {"type": "dict", "required": True, "options": LOGIN},
+    "replication": {"type": "dict", "required": True, "options": LOGIN_OPTIONS},
     "users": {
         "type": "list",
         "elements": "dict",
@@ -268,18 +238,14 @@ SPEC: Dict[str, Any] = {
     "sentinel": {
         "type": "dict",
         "options": {
-            **LOGIN,
+            **LOGIN_OPTIONS,
             "port": {"type": "int", "default": 26379},
             "master": {"type": "str", "required": True},
         },
     },
-    "tls": {"type": "dict", "required": True, "options": TLS_OPTIONS},
     "directory": {"type": "path", "default": "/etc/onprem-dify/redis"},
     "data": {"type": "path", "required": True},
     "socket": {"type": "path", "required": True},
-    "unit": {"type": "str", "required": True},
-    "unit_files": {"type": "list", "elements": "path", "default": []},
-    "owner": {"type": "str", "required": True},
     "seconds": {"type": "int", "default": 300},
 }
 

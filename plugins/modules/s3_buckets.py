@@ -16,18 +16,8 @@ description:
   - Reads the state of each bucket with the keys of its own user, so that every run proves that the user can log in.
   - Buckets are never emptied or deleted.
   - Needs Python only.
+extends_documentation_fragment: [onprem.dify.s3]
 options:
-  endpoint:
-    description: Address of the store, such as C(https://10.20.3.16:8333).
-    type: str
-    required: true
-  ca_file:
-    description: Certificates of the authorities that vouch for the store. Those of the operating system if left out.
-    type: path
-  region:
-    description: Region that requests are signed for.
-    type: str
-    default: us-east-1
   wait:
     description: Seconds that the store may take until it answers.
     type: int
@@ -122,9 +112,7 @@ from ansible_collections.onprem.dify.plugins.module_utils import s3, s3_buckets,
 SETTLED_SECONDS = 30
 
 SPEC = {
-    "endpoint": {"type": "str", "required": True},
-    "ca_file": {"type": "path"},
-    "region": {"type": "str", "default": "us-east-1"},
+    **s3.STORE_OPTIONS,
     "wait": {"type": "int", "default": 90},
     "gateway": {"type": "list", "elements": "str", "default": []},
     "gateway_user": {"type": "str", "default": "seaweedfs"},

@@ -18,21 +18,11 @@ description:
   - Fails if a case fails, and lists each with what was found and what is wanted.
   - Needs Python only.
 options:
-  endpoint:
-    description: Address of the store, such as C(https://10.20.3.16:8333).
-    type: str
-    required: true
-  ca_file:
-    description: Certificates of the authorities that vouch for the store. Those of the operating system if left out.
-    type: path
+extends_documentation_fragment: [onprem.dify.s3]
   authorities:
     description: The same as text, where it stands in no file of the host.
     type: str
     default: ""
-  region:
-    description: Region that requests are signed for.
-    type: str
-    default: us-east-1
   access_key:
     description: Access key of the user.
     type: str
@@ -111,10 +101,8 @@ from ansible_collections.onprem.dify.plugins.module_utils import s3, s3_contract
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "endpoint": {"type": "str", "required": True},
-            "ca_file": {"type": "path"},
+            **s3.STORE_OPTIONS,
             "authorities": {"type": "str", "default": ""},
-            "region": {"type": "str", "default": "us-east-1"},
             "access_key": {"type": "str", "required": True, "no_log": False},
             "secret_key": {"type": "str", "required": True, "no_log": True},
             "bucket": {"type": "str", "required": True},
