@@ -17,8 +17,8 @@ description:
   - All test objects stand below one random prefix and are taken away again, old versions included.
   - Fails if a case fails, and lists each with what was found and what is wanted.
   - Needs Python only.
-options:
 extends_documentation_fragment: [onprem.dify.s3]
+options:
   authorities:
     description: The same as text, where it stands in no file of the host.
     type: str
