@@ -93,6 +93,19 @@ class Store:
             path.unlink()
 
 
+def write_file(path: Path, content: bytes) -> bool:
+    """Write a small file beside the blobs, as a whole. Returns whether it was not there like this."""
+    if path.is_file() and path.read_bytes() == content:
+        return False
+    new = path.with_name(f"{path.name}.new")
+    with new.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    return True
+
+
 def open_plain(path: Path) -> BinaryIO:
     """Open a regular file: no link that leads elsewhere, no pipe that would never end, no device."""
     try:

@@ -38,9 +38,9 @@ from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import (
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_sbom import sbom
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_signature import SignatureError, Signer, verify_by
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import (
+    SizeError,
     Store,
     StoreError,
-    SizeError,
     hash_file,
     open_plain,
 )
