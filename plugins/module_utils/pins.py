@@ -14,13 +14,15 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 Pin = Dict[str, Any]
 
 REQUIRED = ("name", "version", "licence", "end_of_life", "source")
-OPTIONAL = ("end_of_life_note", "packages", "package_names", "archives", "requirements", "wheels")
+OPTIONAL = ("end_of_life_note", "packages", "package_names", "archives", "images", "requirements", "wheels")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # What the pin of a version says of that version alone.
-OF_ONE_VERSION = ("packages", "archives", "requirements")
+OF_ONE_VERSION = ("packages", "archives", "images", "requirements")
 NOTICE = datetime.timedelta(days=183)
 # Words and patterns that mean another thing tomorrow.
 _MUTABLE = re.compile(r"^(latest|stable|main|master|head|current|edge|nightly)$|[*<>=~^ ]|\.x\b|^$", re.IGNORECASE)
+_IMAGE_NAME = re.compile(r"[a-z0-9.-]+\.[a-z0-9.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HASHED = re.compile(r"^[A-Za-z0-9._-]+(\[[a-z0-9_,-]+\])?==[^\s;]+(\s*;[^\\]+)?(\s+--hash=sha256:[0-9a-f]{64})+$")
 
 
@@ -61,6 +63,7 @@ def faults(pin: Any, today: datetime.date) -> List[str]:
             found.append(f"package_names: {system} is not a list of names")
     for architecture, archive in (pin.get("archives") or {}).items():
         found += [f"archives: {architecture}: {fault}" for fault in _archive_faults(architecture, archive)]
+    found += _images_faults(pin.get("images") or [])
     if not re.match(r"(https?://|/)", str(pin.get("wheels", "/"))):
         found.append("wheels is neither an http nor an https address nor a directory")
     found += [f"requirements: {line!r} has no version and hash" for line in unhashed(pin.get("requirements") or "")]
@@ -106,6 +109,26 @@ def _archive_faults(architecture: str, archive: Any) -> List[str]:
     return found + [f"unknown field {field}" for field in archive if field not in ("url", "sha256")]
 
 
+def _images_faults(images: Any) -> List[str]:
+    if not isinstance(images, Sequence) or isinstance(images, str):
+        return ["images is not a list"]
+    found = []
+    for image in images:
+        if not isinstance(image, Mapping) or set(image) != {"name", "tag", "digest"}:
+            found.append(f"images: {image!r} is not a mapping of name, tag and digest")
+            continue
+        where = f"images: {image['name']}"
+        if not _IMAGE_NAME.fullmatch(str(image["name"])):
+            found.append(f"{where} is not a name with its registry, as registry.k8s.io/pause")
+        found += [f"{where}: {fault}" for fault in _version_faults("tag", image["tag"])]
+        if not _DIGEST.fullmatch(str(image["digest"])):
+            found.append(f"{where}: digest is missing or not sha256: and 64 hexadecimal digits")
+    references = [
+        f"{image['name']}:{image['tag']}" for image in images if isinstance(image, Mapping) and len(image) == 3
+    ]
+    return found + sorted({f"images: {name} stands twice" for name in references if references.count(name) > 1})
+
+
 def unhashed(requirements: str) -> List[str]:
     """The lines of a requirements file that do not name one version and its hashes."""
     lines = re.sub(r"\\\n\s*", " ", requirements).splitlines()
@@ -122,16 +145,10 @@ def select(
     wheels: bool = False,
 ) -> Pin:
     """The pin of one component for a host of a site. `archive`, `wheels`: what it must have."""
-    for name in site:
-        if name not in bundle:
-            raise PinError(f"site_pins: {_unknown(name, bundle)}")
+    _refuse_unknown(bundle, site)
     if component not in bundle:
         raise PinError(_unknown(component, bundle))
-    own = site.get(component) or {}
-    problems = _site_faults(own)
-    if problems:
-        raise PinError(f"site_pins: {component}: {'; '.join(problems)}")
-    pin = merge(bundle[component], own)
+    pin = _of_site(bundle, site, component)
     pin["package_version"] = _of_system(pin.get("packages"), host) or pin["version"]
     names = _of_system(pin.get("package_names"), host)
     if names:
@@ -144,6 +161,26 @@ def select(
             f"{component} {pin['version']}: no wheels. Give {' and '.join(lacking)} in site_pins.{component}."
         )
     return pin
+
+
+def of_site(bundle: Mapping[str, Pin], site: Mapping[str, Any]) -> Dict[str, Pin]:
+    """All pins as a site has them, for every system and architecture."""
+    _refuse_unknown(bundle, site)
+    return {component: _of_site(bundle, site, component) for component in bundle}
+
+
+def _refuse_unknown(bundle: Mapping[str, Pin], site: Mapping[str, Any]) -> None:
+    for name in site:
+        if name not in bundle:
+            raise PinError(f"site_pins: {_unknown(name, bundle)}")
+
+
+def _of_site(bundle: Mapping[str, Pin], site: Mapping[str, Any], component: str) -> Pin:
+    own = site.get(component) or {}
+    problems = _site_faults(own)
+    if problems:
+        raise PinError(f"site_pins: {component}: {'; '.join(problems)}")
+    return merge(bundle[component], own)
 
 
 def merge(pin: Pin, own: Mapping[str, Any]) -> Pin:

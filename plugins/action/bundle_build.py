@@ -1,0 +1,136 @@
+# Copyright: onprem.dify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build the bundle of a site on the controller."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.onprem.dify.plugins.module_utils import pins
+from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import release_order
+from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_plan, bundle_systems
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_builder import Build, BuildError, Settings
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_progress import size
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import SourceError, Sources
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import Repository, System
+from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
+
+display = Display()
+
+COLLECTION = Path(__file__).resolve().parents[2]
+REPOSITORY = {
+    "system": {"type": "str", "required": True},
+    "uri": {"type": "str", "required": True},
+    "suites": {"type": "list", "elements": "str", "required": True},
+    "components": {"type": "list", "elements": "str", "default": ["main"]},
+    "signed_by": {"type": "path", "required": True},
+}
+ARGUMENTS = {
+    "directory": {"type": "path", "required": True},
+    "work_directory": {"type": "path", "required": True},
+    "release": {"type": "str", "required": True},
+    "architectures": {"type": "list", "elements": "str", "default": ["amd64"], "choices": ["amd64", "arm64"]},
+    "systems": {"type": "list", "elements": "str", "default": ["Debian_12"]},
+    "pins": {"type": "dict", "default": {}},
+    "sources": {"type": "list", "elements": "dict", "default": []},
+    "repositories": {"type": "list", "elements": "dict", "default": [], "options": REPOSITORY},
+    "packages": {"type": "list", "elements": "str", "default": []},
+    "wheel_links": {"type": "list", "elements": "str", "default": []},
+    "ca_file": {"type": "path", "default": ""},
+    "signing_key": {"type": "path", "default": "", "no_log": False},
+    "repository_key": {"type": "path", "required": True, "no_log": False},
+    "parallel": {"type": "int", "default": 6},
+}
+
+
+class ActionModule(ActionBase):
+    """Runs on the controller; no host is touched."""
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        values: Mapping[str, Any] = plain(given)
+        if self._task.check_mode:
+            return {**result, "skipped": True, "msg": "what a build would fetch is known only to upstream"}
+        try:
+            built = self._build(values).run()
+        except (BuildError, pins.PinError, SourceError, bundle_systems.UnknownSystemError) as error:
+            raise AnsibleActionFail(f"The bundle was not built. {error}") from error
+        for line in built.left_out:
+            display.warning(f"not in the bundle: {line}")
+        if not values["signing_key"]:
+            display.warning("The bundle is not signed, and no site takes it as it is: give bundle_signing_key.")
+        lock = built.lock
+        result.update(
+            changed=built.changed,
+            release=lock.release,
+            digest=lock.digest,
+            files=len(lock.files),
+            images=len(lock.images),
+            size=sum(lock.blobs().values()),
+            fetched=built.fetched,
+            left_out=list(built.left_out),
+        )
+        display.display(
+            f"bundle {lock.release}: {len(lock.files)} files and {len(lock.images)} images, {size(result['size'])}, "
+            f"in {values['directory']}"
+        )
+        return result
+
+    def _build(self, values: Mapping[str, Any]) -> Build:
+        if not release_order(values["release"]):
+            raise BuildError(f"bundle_release {values['release']!r} is not a day as 2026.11.25 or 2026.11.25.2")
+        if values["parallel"] < 1:
+            raise BuildError("bundle_parallel must be 1 or more")
+        systems = [bundle_systems.named(name) for name in values["systems"]]
+        delivered = {
+            path.stem: plain(self._loader.load_from_file(str(path))) for path in sorted(COLLECTION.glob("bundle/*.yml"))
+        }
+        site = pins.of_site(delivered, values["pins"])
+        roles = {system.name: bundle_systems.packages_of_roles(COLLECTION / "roles", system) for system in systems}
+        settings = Settings(
+            directory=Path(values["directory"]).absolute(),
+            work=Path(values["work_directory"]).absolute(),
+            release=values["release"],
+            architectures=tuple(values["architectures"]),
+            sources=Sources.parse(values["sources"]),
+            repositories=_repositories(systems, values["repositories"]),
+            repository_key=Path(values["repository_key"]),
+            signing_key=Path(values["signing_key"]) if values["signing_key"] else None,
+            wheel_links=tuple(values["wheel_links"]),
+            ca_file=values["ca_file"],
+            parallel=values["parallel"],
+        )
+        wishes = bundle_plan.plan(site, settings.architectures, systems, roles, values["packages"])
+        display.display(f"bundle {settings.release} for {', '.join(system.title for system in systems)}")
+        return Build(settings, wishes, site, COLLECTION, _place_of, None, lambda line: display.display(f"  {line}"))
+
+
+def _repositories(systems: Sequence[System], more: Sequence[Mapping[str, Any]]) -> dict[str, list[Repository]]:
+    found = {system.name: list(system.repositories) for system in systems}
+    for entry in more:
+        if entry["system"] not in found:
+            raise BuildError(f"bundle_repositories: {entry['system']} is not one of bundle_systems")
+        repository = Repository(
+            entry["uri"].rstrip("/"), tuple(entry["suites"]), tuple(entry["components"]), entry["signed_by"]
+        )
+        found[entry["system"]].append(repository)
+    return found
+
+
+def _place_of(collection: str) -> Path | None:
+    """Where a collection is installed, as Ansible finds it for this run."""
+    try:
+        spec = importlib.util.find_spec(f"ansible_collections.{collection}")
+    except ModuleNotFoundError:
+        return None
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0]) if places else None
