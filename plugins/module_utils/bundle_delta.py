@@ -24,10 +24,10 @@ from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import (
     canonical,
     release_order,
 )
-from ansible_collections.onprem.dify.plugins.module_utils.bundle_parts import JOINING
+from ansible_collections.onprem.dify.plugins.module_utils.bundle_parts import JOINING, Tally
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_signature import Signer
-from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import Store, StoreError, write_file
-from ansible_collections.onprem.dify.plugins.module_utils.bundle_verify import Verdict, read, trusted, verify
+from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import Store, StoreError, open_plain, write_file
+from ansible_collections.onprem.dify.plugins.module_utils.bundle_verify import Verdict, base_of, read, trusted, verify
 
 FORMAT = 1
 # The lock and its signature come last: without them a folder is no bundle.
@@ -59,17 +59,17 @@ def make(bundle: Path, base: Lock, target: Path, report: Optional[Report] = None
     source, store = Store(bundle), Store(target)
     store.folder.mkdir(parents=True, exist_ok=True)
     artefacts = lock.artefacts()
-    done, total = 0, sum(wanted.values())
+    total = sum(wanted.values())
+    tally = Tally(total, report)
     for digest, size in wanted.items():
-        if not store.has(digest, size):
-            try:
-                with source.path(digest).open("rb") as file:
-                    store.add(file, digest, size)
-            except (StoreError, FileNotFoundError) as error:
-                raise DeltaError(f"{bundle}: {artefacts[digest][0]}: {error}") from error
-        done += size
-        if report:
-            report(done, total)
+        if store.has(digest, size):
+            tally.add(size)
+            continue
+        try:
+            with open_plain(source.path(digest)) as file:
+                store.add(file, digest, size, tally.add)
+        except StoreError as error:
+            raise DeltaError(f"{bundle}: {artefacts[digest][0]}: {error}") from error
     about = {"release": base.release, "digest": base.digest}
     write_file(target / DELTA, canonical({"format": FORMAT, "base": about, "blobs": len(wanted), "bytes": total}))
     _copy_beside(bundle, target)
@@ -93,8 +93,12 @@ def whole(
     lock, sources = verdict.lock, [Store(delta), Store(base)]
     missing = _missing(lock, sources)
     if missing:
-        found = _release(base)
-        verdict.refuse("base", str(base), f"it is {found}, which lacks {len(missing)} blobs of release {lock.release}:")
+        verdict.refuse(
+            "base",
+            str(base),
+            f"it is {_release(base)}, which lacks {len(missing)} blobs of release {lock.release}. "
+            f"The delta was made for {base_of(delta)}",
+        )
         for digest in missing:
             verdict.refuse("missing", lock.artefacts()[digest][0], "is neither in the delta nor in the base")
         return verdict

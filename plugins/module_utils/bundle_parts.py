@@ -170,7 +170,7 @@ def parse_size(text: str) -> int:
     return size
 
 
-class _Progress:
+class Tally:
     """Counts bytes and tells them on."""
 
     def __init__(self, total: int, report: Optional[Report]) -> None:
@@ -199,7 +199,7 @@ def split(
     target.mkdir(parents=True, exist_ok=True)
     chosen = plan[only - 1 : only] if only else plan
     _check_space(target, {target / part: length for part, _start, length in chosen})
-    progress, whole, parts, new = _Progress(archive.size, report), hashlib.sha256(), [], False
+    progress, whole, parts, new = Tally(archive.size, report), hashlib.sha256(), [], False
     for part in plan:
         file, start, length = part
         there = target / file
@@ -208,7 +208,7 @@ def split(
         digest = _copy(_content(bundle, archive, start, length), there if write else None, progress, whole)
         if part in chosen and same and hash_file(there) != digest:
             write = True
-            _copy(_content(bundle, archive, start, length), there, _Progress(0, None), hashlib.sha256())
+            _copy(_content(bundle, archive, start, length), there, Tally(0, None), hashlib.sha256())
         new = new or write
         parts.append(Part(file, length, digest))
     found = Manifest(
@@ -275,7 +275,7 @@ def _read(bundle: Path, piece: Range) -> Iterator[bytes]:
         raise PartsError(f"{piece.path}: {error}") from error
 
 
-def _copy(content: Iterator[bytes], target: Optional[Path], progress: _Progress, whole: Any) -> str:
+def _copy(content: Iterator[bytes], target: Optional[Path], progress: Tally, whole: Any) -> str:
     """Hash bytes, and write them if there is a target, which gets its name when it is complete."""
     summed = hashlib.sha256()
     new = target.with_name(f"{target.name}.new") if target else None
@@ -322,7 +322,7 @@ def join(sources: Sequence[Path], target: Path, report: Optional[Report] = None)
     _check_target(target, work, manifest)
     (work / BLOBS).mkdir(parents=True, exist_ok=True)
     _check_space(work, {work / path: size for path, size in manifest.files})
-    progress, start, problems, new = _Progress(archive.size, report), 0, [], work != target
+    progress, start, problems, new = Tally(archive.size, report), 0, [], work != target
     for part in manifest.parts:
         pieces = list(archive.pieces(start, part.size))
         start += part.size
@@ -385,7 +385,7 @@ def _take(
     sources: Sequence[Path],
     work: Path,
     pieces: Sequence[Union[bytes, Range]],
-    progress: _Progress,
+    progress: Tally,
     manifest: Manifest,
 ) -> str:
     """Write the bytes of a part to their places. Returns what is wrong with the part, or nothing."""
@@ -405,7 +405,7 @@ def _write(
     part: Part,
     work: Path,
     pieces: Sequence[Union[bytes, Range]],
-    progress: _Progress,
+    progress: Tally,
     manifest: Manifest,
 ) -> str:
     summed = hashlib.sha256()

@@ -22,10 +22,8 @@ from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import (
     hex_of,
 )
 
-# What SPDX calls by one identifier; everything else is an expression or a name.
-_IDENTIFIER = re.compile(r"[A-Za-z0-9.-]+\+?", re.ASCII)
-_EXPRESSION = re.compile(r"[A-Za-z0-9.+() -]+", re.ASCII)
-_OPERATORS = (" AND ", " OR ", " WITH ")
+# Identifiers of SPDX, joined by its words; everything else is the name of a licence.
+_EXPRESSION = re.compile(r"\(*[A-Za-z0-9.-]+\+?\)*( (AND|OR|WITH) \(*[A-Za-z0-9.-]+\+?\)*)*", re.ASCII)
 _NAMES = uuid.UUID("0b9c1c7e-5d0c-5d2a-9f3a-6f0b1a3c7d11")
 
 
@@ -116,10 +114,8 @@ def _image(image: Image) -> Dict[str, Any]:
 
 
 def _licence(licence: str) -> Dict[str, Any]:
-    if _EXPRESSION.fullmatch(licence) and any(word in licence for word in _OPERATORS):
+    if _EXPRESSION.fullmatch(licence):
         return {"expression": licence}
-    if _IDENTIFIER.fullmatch(licence) and not licence.startswith("LicenseRef-"):
-        return {"license": {"id": licence}}
     return {"license": {"name": licence}}
 
 

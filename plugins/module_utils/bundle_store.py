@@ -115,11 +115,10 @@ def open_plain(path: Path) -> BinaryIO:
         if path.is_symlink():
             raise StoreError("is a symbolic link, wanted is a regular file") from error
         raise StoreError(f"cannot be read: {error.strerror}") from error
-    file = os.fdopen(handle, "rb", buffering=0)
     if not stat.S_ISREG(os.fstat(handle).st_mode):
-        file.close()
+        os.close(handle)
         raise StoreError("is not a regular file")
-    return file
+    return os.fdopen(handle, "rb", buffering=0)
 
 
 def hash_file(path: Path, size: Optional[int] = None, progress: Optional[Progress] = None) -> str:

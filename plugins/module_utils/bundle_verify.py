@@ -237,7 +237,7 @@ def _names(folder: Path) -> List[str]:
 
 
 def _refuse_delta(folder: Path, verdict: Verdict, lock: Lock, absent: Dict[str, int]) -> None:
-    base = _base_of(folder)
+    base = base_of(folder)
     verdict.refuse(
         "delta",
         DELTA,
@@ -246,7 +246,7 @@ def _refuse_delta(folder: Path, verdict: Verdict, lock: Lock, absent: Dict[str, 
     )
 
 
-def _base_of(folder: Path) -> str:
+def base_of(folder: Path) -> str:
     """What a delta says of its base. Nobody signed it, so that it serves for this message only."""
     try:
         base = json.loads(read(folder / DELTA, _MOST_MANIFEST))["base"]
