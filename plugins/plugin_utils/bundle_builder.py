@@ -264,8 +264,7 @@ class Build:
         for name in missing:
             by_component.setdefault(packages.components[name], []).append(name)
         self.found.left_out += [
-            f"{component} for {apt.target}: its pin names no version of packages there, and the repositories do not have "
-            f"{', '.join(names)}"
+            f"{component} for {apt.target}: its pin names no version there, and no repository has {', '.join(names)}"
             for component, names in by_component.items()
         ]
         self.found.packages.setdefault(packages.system.name, {})[apt.target.architecture] = found

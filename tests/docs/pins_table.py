@@ -9,7 +9,7 @@ import page
 import yaml
 
 PAGE = page.ROOT / "docs/pins.md"
-HEAD = ("Component", "Version", "In packages", "Archive for", "Licence", "End of life")
+HEAD = ("Component", "Version", "In packages", "Archive for", "Images", "Licence", "End of life")
 
 
 def table() -> str:
@@ -21,7 +21,9 @@ def row(pin: dict[str, Any]) -> tuple[str, ...]:
     packages = [f"{version} on {system.replace('_', ' ')}" for system, version in (pin.get("packages") or {}).items()]
     life = ". ".join(str(part) for part in (pin["end_of_life"], pin.get("end_of_life_note")) if part)
     archives = ", ".join(pin.get("archives") or {})
-    return (f"[{pin['name']}]({pin['source']})", pin["version"], ", ".join(packages), archives, pin["licence"], life)
+    images = ", ".join(f"{image['name']}:{image['tag']}" for image in pin.get("images") or ())
+    name = f"[{pin['name']}]({pin['source']})"
+    return (name, pin["version"], ", ".join(packages), archives, images, pin["licence"], life)
 
 
 if __name__ == "__main__":

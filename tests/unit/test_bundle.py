@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from ansible_collections.onprem.dify.plugins.module_utils.pins import faults
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_wheels import lines_of
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "bundle").glob("*.yml"))
@@ -20,7 +21,8 @@ CLAUSE = re.compile(r"^\s*(cis_\w+|mlps3):")
 
 
 def versions(pin: dict[str, Any]) -> set[str]:
-    return {pin["version"], *(pin.get("packages") or {}).values()}
+    tags = {image["tag"] for image in pin.get("images") or ()}
+    return {pin["version"], *(pin.get("packages") or {}).values(), *tags, *(tag.removeprefix("v") for tag in tags)}
 
 
 @pytest.mark.parametrize("component", BUNDLE)
@@ -33,6 +35,28 @@ def test_every_pin_is_complete_exact_and_alive(component: str) -> None:
 def test_the_data_tier_is_pinned() -> None:
     wanted = {"postgresql", "pgvector", "patroni", "etcd", "haproxy", "keepalived", "redis", "valkey", "seaweedfs"}
     assert wanted <= set(BUNDLE)
+
+
+def test_the_cluster_is_pinned_with_its_parts_of_one_version() -> None:
+    wanted = {"containerd", "runc", "cni-plugins", "crictl", "helm", "flannel", "coredns", "pause", "distribution"}
+    parts = {"kubernetes", "kubeadm", "kubelet", "kubectl"}
+    assert wanted | parts <= set(BUNDLE)
+    assert len({BUNDLE[part]["version"] for part in parts}) == 1
+
+
+@pytest.mark.parametrize("component", BUNDLE)
+def test_whatever_a_pin_names_is_of_its_version(component: str) -> None:
+    pin = BUNDLE[component]
+    names = [archive["url"] for archive in (pin.get("archives") or {}).values()]
+    # Flannel's second image has a version of its own.
+    names += [image["tag"] for image in pin.get("images") or () if not image["name"].endswith("-cni-plugin")]
+    assert [name for name in names if pin["version"] not in name] == []
+
+
+def test_the_wheels_of_the_controller_are_those_that_it_is_tested_with() -> None:
+    wanted = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    locked = [line.split(" --hash")[0] for line in lines_of(BUNDLE["ansible-core"]["requirements"])]
+    assert {line.replace(" ", "") for line in wanted} <= {line.replace(" ", "") for line in locked}
 
 
 @pytest.mark.parametrize("component", BUNDLE)

@@ -13,6 +13,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.pins import (
     PinError,
     digests,
     faults,
+    of_site,
     package_versions,
     select,
 )
@@ -33,6 +34,7 @@ ETCD: dict[str, Any] = {
     "package_names": {"Debian": ["etcd-server", "etcd-client"]},
     "archives": {"amd64": {"url": "https://example.org/etcd.tar.gz", "sha256": SHA}},
 }
+IMAGE = {"name": "registry.k8s.io/pause", "tag": "3.10.2", "digest": f"sha256:{SHA}"}
 REDIS = {**ETCD, "name": "redis", "version": "7.0.15", "packages": {}, "archives": {}, "package_names": {}}
 BUNDLE = {"etcd": ETCD, "redis": REDIS}
 DEBIAN = {
@@ -52,9 +54,21 @@ def test_a_complete_pin_has_no_faults() -> None:
     assert faults({**ETCD, "requirements": LOCK, "wheels": "https://mirror/wheels/"}, TODAY) == []
 
 
+def test_images_are_named_with_their_registry_and_pinned_by_digest() -> None:
+    assert faults({**ETCD, "images": [IMAGE, {**IMAGE, "tag": "v3.10.2"}]}, TODAY) == []
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"images": "registry.k8s.io/pause"}, "images is not a list"),
+        ({"images": ["registry.k8s.io/pause"]}, "is not a mapping of name, tag and digest"),
+        ({"images": [{"name": "registry.k8s.io/pause", "tag": "1"}]}, "is not a mapping of name, tag and digest"),
+        ({"images": [{**IMAGE, "name": "pause"}]}, "images: pause is not a name with its registry"),
+        ({"images": [{**IMAGE, "tag": "latest"}]}, "images: registry.k8s.io/pause: tag 'latest' is not one exact"),
+        ({"images": [{**IMAGE, "tag": 3.1}]}, "images: registry.k8s.io/pause: tag 3.1 is not a text"),
+        ({"images": [{**IMAGE, "digest": "sha256:abc"}]}, "images: registry.k8s.io/pause: digest is missing or not"),
+        ({"images": [IMAGE, IMAGE]}, "images: registry.k8s.io/pause:3.10.2 stands twice"),
         ({"licence": ""}, "licence is empty"),
         ({"colour": "red"}, "unknown field colour"),
         ({"name": "Etcd"}, "name 'Etcd'"),
@@ -166,3 +180,15 @@ def test_mistakes_are_named(component: str, site: dict[str, Any], words: str) ->
 def test_every_package_and_digest_of_some_pins() -> None:
     assert package_versions([pin(), pin("redis")]) == {"etcd-server": "3.4.23", "etcd-client": "3.4.23"}
     assert digests({**ETCD, "requirements": LOCK}) == [SHA, hashlib.sha256(LOCK.encode()).hexdigest()]
+
+
+def test_a_site_has_all_pins_with_what_it_says_instead() -> None:
+    found = of_site({**BUNDLE, "etcd": {**ETCD, "images": [IMAGE]}}, {"etcd": {"version": "3.6.15"}})
+    assert list(found) == ["etcd", "redis"]
+    assert found["etcd"]["version"] == "3.6.15"
+    # The digest of another version is as good as none.
+    assert not {"archives", "images", "packages"} & set(found["etcd"])
+    with pytest.raises(PinError, match=r"no component etdc\. Did you mean etcd"):
+        of_site(BUNDLE, {"etdc": {}})
+    with pytest.raises(PinError, match="site_pins: etcd: version 'latest'"):
+        of_site(BUNDLE, {"etcd": {"version": "latest"}})
