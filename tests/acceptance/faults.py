@@ -22,6 +22,8 @@ from typing import Any
 
 from lab import scratch, ssh
 
+# What a change is made with while a site is used.
+STAGE = os.environ.get("FAULTS_STAGE", "playbooks/data.yml")
 # Numbers each write, and never the same one twice: what was not acknowledged may have been done or not.
 LOOP = """
 import json, sys, threading, time
@@ -90,11 +92,8 @@ class Load:
 
     def _start(self) -> subprocess.Popen[str]:
         settings = {"pause": self.pause, **self.settings}
-        source = f"{self.program}\nSETTINGS = {settings!r}\n{LOOP}"
-        code = base64.b64encode(source.encode()).decode()
-        command = f"python3 -c 'import base64; exec(base64.b64decode(\"{code}\"))'"
         return subprocess.Popen(
-            ssh.command(self.site.lab, self.site.lab.host(self.host), command),
+            python(self.site, self.host, f"{self.program}\nSETTINGS = {settings!r}\n{LOOP}"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -119,6 +118,19 @@ class Load:
         """Acknowledged writes that are not there any more."""
         return [write.number for write in self.acknowledged if confirmed(write) and write.number not in kept]
 
+    def refusal(self) -> str:
+        """Why one write of number 0 fails now; empty if it does not."""
+        once = "try:\n    write(connect(), 0)\nexcept Exception as error:\n    print(repr(error))"
+        source = f"{self.program}\nSETTINGS = {self.settings!r}\n{once}"
+        done = subprocess.run(python(self.site, self.host, source), capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+
+def python(site: scratch.Site, host: str, source: str) -> list[str]:
+    """The command that runs Python source on a host, with what comes in for it to read."""
+    code = base64.b64encode(source.encode()).decode()
+    return ssh.command(site.lab, site.lab.host(host), f"python3 -c 'import base64; exec(base64.b64decode(\"{code}\"))'")
+
 
 def report(name: str, load: Load, lost: int | None = None) -> None:
     """One line for people, and one for the failover table if FAULTS_REPORT names a file."""
@@ -135,12 +147,13 @@ def report(name: str, load: Load, lost: int | None = None) -> None:
             file.write(json.dumps(figures) + "\n")
 
 
-def data_tree(network: str, *groups: str) -> dict[str, Any]:
-    """Groups of an inventory: a client, two data hosts in all of `groups`, and a witness."""
+def data_tree(network: str, *groups: str, of_witness: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Groups of an inventory: a client, two data hosts in all of `groups`, and a witness, in those `of_witness` too."""
     servers = {name: {"ansible_host": f"10.{network}.3.1{number}"} for number, name in enumerate(("db1", "db2"), 1)}
     witness = {"witness1": {"ansible_host": f"10.{network}.3.21"}}
     client = {"worker1": {"ansible_host": f"10.{network}.2.21"}}
-    data = {group: {"hosts": servers} for group in groups} | {"witness": {"hosts": witness}}
+    data = {group: {"hosts": servers | (witness if group in of_witness else {})} for group in groups}
+    data["witness"] = {"hosts": witness}
     return {"app": {"children": {"workers": {"hosts": client}}}, "data": {"children": data}}
 
 
@@ -156,6 +169,21 @@ def data_site(folder: Path, name: str, network: str, tree: dict[str, Any]) -> It
             run = site.play(playbook)
             assert run.status == "successful", run.failures
         yield site
+
+
+@contextmanager
+def changes(site: scratch.Site, retire: dict[str, Any]) -> Iterator[Callable[..., None]]:
+    """Run the stage with other secrets and variables; afterwards once more with those of before, and with `retire`."""
+    file = site.lab.state / "secrets.json"
+    before = file.read_text(encoding="utf-8")
+
+    def change(secrets: dict[str, str], **variables: Any) -> None:
+        file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **secrets}), encoding="utf-8")
+        done = site.play(STAGE, extra_vars=variables)
+        assert done.status == "successful", done.failures
+
+    yield change
+    change(json.loads(before), **retire)
 
 
 def root(site: scratch.Site, host: str, command: str) -> str:
@@ -177,6 +205,15 @@ def within(seconds: float, fact: Callable[[], bool], what: str) -> float:
         assert time.monotonic() - started < seconds, f"not within {seconds} s: {what}"
         time.sleep(0.3)
     return time.monotonic() - started
+
+
+def endpoint(site: scratch.Site, name: str) -> str:
+    """The address of an endpoint of the site."""
+    return str(scratch.load(site.inventory / "group_vars/all/site.yml")["site_endpoints"][name])
+
+
+def secret(site: scratch.Site, name: str) -> str:
+    return str(json.loads((site.lab.state / "secrets.json").read_text(encoding="utf-8"))[name])
 
 
 def holders(site: scratch.Site, address: str, hosts: list[str]) -> list[str]:

@@ -6,13 +6,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from acceptance.faults import Load, data_site, data_tree, holders, lab, report, root, within
+from acceptance.faults import Load, data_site, data_tree, endpoint, holders, lab, report, root, within
 
 from lab import scratch
 
 HOSTS = ["db1", "db2"]
 FAILOVER = 3
-ADDRESS = "10.85.3.15"
 PROGRAM = """
 import socket
 
@@ -55,7 +54,7 @@ def healthy(site):
     lab(site, "heal")
     for host in HOSTS:
         within(60, lambda host=host: site.ssh(host, "sudo systemctl start haproxy keepalived").returncode == 0, host)
-    within(60, lambda: len(holders(site, ADDRESS, HOSTS)) == 1, "one holder")
+    within(60, lambda: len(holding(site)) == 1, "one holder")
     # A host that came back has to be fit before the next fault.
     for host in HOSTS:
         within(60, lambda host=host: fit(site, host), f"{host} can hold the address")
@@ -67,8 +66,16 @@ def fit(site, host: str) -> bool:
     return site.ssh(host, f"sudo systemctl is-active keepalived && sudo {asked}").returncode == 0
 
 
+def address(site) -> str:
+    return endpoint(site, "redis")
+
+
+def holding(site) -> list[str]:
+    return holders(site, address(site), HOSTS)
+
+
 def holder(site) -> str:
-    return holders(site, ADDRESS, HOSTS)[0]
+    return holding(site)[0]
 
 
 def other(host: str) -> str:
@@ -77,11 +84,11 @@ def other(host: str) -> str:
 
 def moved(site, name: str, fault) -> None:
     old = holder(site)
-    with Load(site, "worker1", PROGRAM, {"address": ADDRESS}).running(after=8) as run:
+    with Load(site, "worker1", PROGRAM, {"address": address(site)}).running(after=8) as run:
         fault(old)
     report(name, run)
     assert run.longest_gap <= FAILOVER
-    assert holders(site, ADDRESS, HOSTS) == [other(old)]
+    assert holding(site) == [other(old)]
 
 
 def test_the_address_moves_when_keepalived_is_stopped(healthy):
@@ -98,25 +105,25 @@ def test_the_address_moves_when_the_host_loses_its_power(healthy):
 
 @pytest.mark.parametrize("program", ["keepalived", "haproxy"])
 def test_a_killed_program_is_back_or_replaced_in_time(healthy, program):
-    with Load(healthy, "worker1", PROGRAM, {"address": ADDRESS}).running(after=8) as run:
+    with Load(healthy, "worker1", PROGRAM, {"address": address(healthy)}).running(after=8) as run:
         root(healthy, holder(healthy), f"kill -9 $(pidof {program})")
     report(f"Address: kill -9 of {program}", run)
     assert run.longest_gap <= FAILOVER
-    assert len(holders(healthy, ADDRESS, HOSTS)) == 1
+    assert len(holding(healthy)) == 1
 
 
 def test_a_cut_and_its_healing_leave_one_holder(healthy):
     old = holder(healthy)
     lab(healthy, "cut", old, f"{other(old)},witness1")
     # The host that sees no majority lets go by itself.
-    within(10, lambda: holders(healthy, ADDRESS, HOSTS) == [other(old)], "the side with the majority holds it alone")
+    within(10, lambda: holding(healthy) == [other(old)], "the side with the majority holds it alone")
     lab(healthy, "heal")
     for _look in range(8):
-        assert holders(healthy, ADDRESS, HOSTS) == [other(old)]
+        assert holding(healthy) == [other(old)]
 
 
 def test_a_reload_drops_no_session(healthy):
-    with Load(healthy, "worker1", SESSION, {"address": ADDRESS}).running(after=5) as run:
+    with Load(healthy, "worker1", SESSION, {"address": address(healthy)}).running(after=5) as run:
         root(healthy, holder(healthy), "systemctl reload haproxy")
     assert run.errors == []
     assert {write.connection for write in run.writes} == {1}

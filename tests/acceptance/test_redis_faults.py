@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from acceptance.faults import Load, data_site, data_tree, lab, report, root, within
+from acceptance.faults import Load, changes, data_site, data_tree, endpoint, lab, report, root, secret, within
 
 from lab import scratch
 
 SERVERS = ["db1", "db2"]
 GAP = 10
-STAGE = os.environ.get("FAULTS_STAGE", "playbooks/data.yml")
 PROTOCOL = Path(__file__).parents[2] / "plugins/module_utils/redis_protocol.py"
 # What a client of Redis needs, then a set that every write adds its number to. A replica confirms it or not.
 PROGRAM = f"""{PROTOCOL.read_text(encoding="utf-8")}
@@ -56,7 +53,7 @@ def healthy(site):
 def load(site, **options) -> Iterator[Load]:
     """Writes through the endpoint."""
     settings = {
-        "address": endpoint(site),
+        "address": endpoint(site, "redis"),
         "password": secret(site, "redis_dify"),
         "authorities": (site.lab.state / "pki/root.crt").read_text(encoding="utf-8"),
         "set": "written",
@@ -64,14 +61,6 @@ def load(site, **options) -> Iterator[Load]:
     root(site, master(site), redis("DEL written"))
     with Load(site, "worker1", PROGRAM, settings).running(**options) as running:
         yield running
-
-
-def endpoint(site) -> str:
-    return ".".join([*site.lab.bridge_address.split(".")[:2], "3", "15"])
-
-
-def secret(site, name: str) -> str:
-    return json.loads((site.lab.state / "secrets.json").read_text(encoding="utf-8"))[name]
 
 
 def redis(words: str) -> str:
@@ -163,38 +152,30 @@ def test_new_passwords_and_settings_drop_no_connection(healthy, change):
     with load(healthy) as run:
         change(
             {f"redis_{name}": f"{name}-{'0123456789' * 2}" for name in ("dify", "check", "replication", "sentinel")},
-            {"redis_max_clients": 4001},
+            redis_max_clients=4001,
         )
+    check("Redis: new passwords of all users", healthy, run)
     assert run.errors == []
     assert {write.connection for write in run.writes} == {1}
     within(60, lambda: "master_link_status:up" in info(healthy, replica(healthy)), "the replica is in step")
     assert logs_in(healthy, before)
     assert logs_in(healthy, secret(healthy, "redis_dify"))
-    change({}, {"redis_max_clients": 4001, "redis_retire_passwords": True})
+    change({}, redis_max_clients=4001, redis_retire_passwords=True)
     assert not logs_in(healthy, before)
     assert logs_in(healthy, secret(healthy, "redis_dify"))
 
 
 def test_what_needs_a_restart_hands_over_first(healthy, change):
     with load(healthy) as run:
-        change({}, {"redis_databases": 17})
+        change({}, redis_databases=17)
     check("Redis: all servers restarted for a setting", healthy, run)
     assert run.longest_gap < 5
 
 
 @pytest.fixture
 def change(site):
-    """Run the stage with other secrets and variables; afterwards it runs once more with those of before."""
-    file = site.lab.state / "secrets.json"
-    before = file.read_text(encoding="utf-8")
-
-    def run(secrets: dict[str, str], variables: dict[str, object]) -> None:
-        file.write_text(json.dumps({**json.loads(file.read_text(encoding="utf-8")), **secrets}), encoding="utf-8")
-        done = site.play(STAGE, extra_vars=variables)
-        assert done.status == "successful", done.failures
-
-    yield run
-    run(json.loads(before), {"redis_retire_passwords": True})
+    with changes(site, {"redis_retire_passwords": True}) as change:
+        yield change
 
 
 def logs_in(site, password: str) -> bool:
