@@ -46,6 +46,7 @@ _value:
     - Name, domain, networks, endpoints and services of the site.
     - C(hosts) holds for every host its address, groups, zones and whether it belongs to the Kubernetes cluster.
     - C(addresses) holds the addresses of every group, zone and service.
+    - C(mirror) holds names, addresses and trust of the mirrors, and is empty at a site that gives no bundle.
     - C(flows) holds the table of flows with the addresses of both ends.
   type: dict
 """

@@ -39,6 +39,7 @@ _list:
   description:
     - One dictionary. C(due) lists the parts to be made, C(root) and C(issuing). It is empty if the site provides all.
     - C(problems) says why they cannot be made, or what is wrong with C(ca.crt) that the site provides.
+    - C(trusted) are the certificates in PEM that the hosts of the site trust. Nothing before there is an authority.
     - C(number) is the number in the names of the files of the next issuing authority.
   type: list
   elements: dict
@@ -52,9 +53,9 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
 from ansible_collections.onprem.dify.plugins.module_utils.certificates import CertificateError
-from ansible_collections.onprem.dify.plugins.plugin_utils.authority import Settings, read_state
+from ansible_collections.onprem.dify.plugins.plugin_utils.authority import Settings, load_certificates, pem, read_state
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
-from ansible_collections.onprem.dify.plugins.plugin_utils.provided import problems
+from ansible_collections.onprem.dify.plugins.plugin_utils.provided import AUTHORITY, problems
 
 
 class LookupModule(LookupBase):
@@ -64,9 +65,12 @@ class LookupModule(LookupBase):
         try:
             settings = Settings.parse(plain(terms[0]))
             if settings.mode == "provided":
-                return [{"due": [], "problems": problems(settings.directory), "number": 0}]
+                roots = settings.directory / AUTHORITY
+                trusted = pem(load_certificates(roots)) if roots.is_file() else ""
+                return [{"due": [], "problems": problems(settings.directory), "number": 0, "trusted": trusted}]
             state = read_state(settings.directory)
         except CertificateError as error:
             raise AnsibleError(str(error)) from error
         found = state.problems(now, int(self.get_option("issuing_days")), self.get_option("secrets"))
-        return [{"due": state.due(now), "problems": found, "number": state.next_number()}]
+        trusted = pem(state.roots)
+        return [{"due": state.due(now), "problems": found, "number": state.next_number(), "trusted": trusted}]

@@ -13,6 +13,7 @@ author: onprem.dify contributors (!UNKNOWN)
 description:
   - Reads the pins that come with the collection in C(bundle) and joins what the site says in the variable C(site_pins).
   - A site that names another version loses packages, archives and hashes of the delivered one, and gives its own.
+  - Where the site has a mirror with a bundle, the addresses of archives and wheels are those on the mirror.
   - Fails if a component is unknown, and if C(site_pins) speaks of one that is unknown or is malformed.
 options:
   _terms:
@@ -55,6 +56,7 @@ _list:
       does not name this system.
     - C(package_versions) holds that version for each of its packages. It is missing where the pin does not know what
       they are called on this system.
+    - C(ca_path) is the file on the host with the authority of the mirror, where the site has one with a bundle.
     - C(archive) holds C(url) and C(sha256) of the archive for the architecture of the host, if O(archive) was true.
   type: list
   elements: dict
@@ -67,7 +69,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.onprem.dify.plugins.module_utils import pins
+from ansible_collections.onprem.dify.plugins.module_utils import mirror_clients, pins
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
 BUNDLE = Path(__file__).parents[2] / "bundle"
@@ -79,9 +81,12 @@ class LookupModule(LookupBase):
         variables = variables or {}
         site = plain(self._templar.template(variables.get("site_pins") or {}))
         host = pins.Host(plain(variables.get("ansible_facts") or {}))
+        mirror = plain(self._templar.template((variables.get("site_facts") or {}).get("mirror") or {}))
         bundle = {path.stem: plain(self._loader.load_from_file(str(path))) for path in sorted(BUNDLE.glob("*.yml"))}
         needed = {kind: self.get_option(kind) for kind in ("archive", "wheels")}
         try:
-            return [pins.select(bundle, site, str(term), host, **needed) for term in (terms or bundle)]
+            site = mirror_clients.pins(bundle, site, mirror, str(variables.get("inventory_hostname", "")))
+            found = [pins.select(bundle, site, str(term), host, **needed) for term in (terms or bundle)]
         except pins.PinError as error:
             raise AnsibleError(str(error)) from error
+        return [{**pin, "ca_path": mirror["ca_file"]} for pin in found] if mirror else found

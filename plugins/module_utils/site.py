@@ -8,6 +8,8 @@ from __future__ import annotations
 import ipaddress
 from typing import Any, Dict, List, Mapping, Sequence
 
+from ansible_collections.onprem.dify.plugins.module_utils.mirror_clients import mirrors
+
 ZONE_GROUPS: Dict[str, List[str]] = {
     "dmz": ["gateway"],
     "app": ["control_plane", "workers"],
@@ -40,6 +42,7 @@ def site_from_inventory(
     """
     site = {key: value for key, value in settings.items() if key != "flows"}
     site["hosts"] = {name: _host(name, hostvars[name], groups) for name in sorted(groups.get("all", []))}
+    site["mirror"] = mirrors(site["hosts"], hostvars, bool(settings.get("mirror")))
     site["addresses"] = addresses_by_end(site)
     flows = [_resolve(flow, site["addresses"]) for flow in settings["flows"]]
     site["flows"] = [flow for flow in flows if flow["sources"] and flow["destinations"]]
