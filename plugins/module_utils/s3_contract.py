@@ -24,11 +24,16 @@ WORKERS = 16
 
 PASS = "pass"
 FAIL = "fail"
+DEVIATION = "deviation"
 NOT_OFFERED = "not offered"
 
 
 class ContractError(Exception):
     """The store does not keep its promise; the text says what was found."""
+
+
+class DeviationError(Exception):
+    """The store does other than S3 where neither Dify nor its backups rely on it; the text says what was found."""
 
 
 class NotOfferedError(Exception):
@@ -183,7 +188,8 @@ class Suite:
     def checksum_verified(self) -> str:
         answer = self.put_framed(secrets.token_bytes(70_000), "AAAAAA==")
         if answer.good:
-            raise NotOfferedError("a checksum behind the body is taken and not verified")
+            # A second look at the way, which TLS guards already.
+            raise DeviationError("a wrong checksum behind the body is taken")
         return str(self.expect(answer, 400, what="put with a wrong checksum"))
 
     def put_framed(self, body: bytes, checksum: str) -> s3.Response:
@@ -503,6 +509,8 @@ def _one(name: str, case: Case, suite: Suite) -> Result:
     started = time.monotonic()
     try:
         result, detail = PASS, case(suite)
+    except DeviationError as error:
+        result, detail = DEVIATION, str(error)
     except NotOfferedError as error:
         result, detail = NOT_OFFERED, str(error)
     except (ContractError, s3.S3Error) as error:

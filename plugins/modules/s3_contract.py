@@ -14,6 +14,7 @@ author: onprem.dify contributors (!UNKNOWN)
 description:
   - Works with any store that speaks S3 with signature version 4 and path style addresses.
   - Every case passes, fails, or is not offered by the store or the user.
+  - A deviation is what S3 would do otherwise and neither Dify nor its backups rely on. It fails nothing.
   - All test objects stand below one random prefix and are taken away again, old versions included.
   - Fails if a case fails, and lists each with what was found and what is wanted.
   - Needs Python only.
