@@ -21,6 +21,7 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_builder import 
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_progress import size
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import SourceError, Sources
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import Repository, System
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_tool import tool
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
 display = Display()
@@ -111,7 +112,7 @@ class ActionModule(ActionBase):
         )
         wishes = bundle_plan.plan(site, settings.architectures, systems, roles, values["packages"])
         display.display(f"bundle {settings.release} for {', '.join(system.title for system in systems)}")
-        return Build(settings, wishes, site, COLLECTION, _place_of, None, lambda line: display.display(f"  {line}"))
+        return Build(settings, wishes, site, COLLECTION, _place_of, tool, lambda line: display.display(f"  {line}"))
 
 
 def _repositories(systems: Sequence[System], more: Sequence[Mapping[str, Any]]) -> dict[str, list[Repository]]:
