@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ ARGUMENTS = {
     "pins": {"type": "dict", "default": {}},
     "sources": {"type": "list", "elements": "dict", "default": []},
     "repositories": {"type": "list", "elements": "dict", "default": [], "options": REPOSITORY},
+    "keyrings": {"type": "dict", "default": {}, "no_log": False},
     "packages": {"type": "list", "elements": "str", "default": []},
     "wheel_links": {"type": "list", "elements": "str", "default": []},
     "ca_file": {"type": "path", "default": ""},
@@ -103,7 +105,7 @@ class ActionModule(ActionBase):
             release=values["release"],
             architectures=tuple(values["architectures"]),
             sources=Sources.parse(values["sources"]),
-            repositories=_repositories(systems, values["repositories"]),
+            repositories=_repositories(systems, values["repositories"], values["keyrings"]),
             repository_key=Path(values["repository_key"]),
             signing_key=Path(values["signing_key"]) if values["signing_key"] else None,
             wheel_links=tuple(values["wheel_links"]),
@@ -115,8 +117,16 @@ class ActionModule(ActionBase):
         return Build(settings, wishes, site, COLLECTION, _place_of, tool, lambda line: display.display(f"  {line}"))
 
 
-def _repositories(systems: Sequence[System], more: Sequence[Mapping[str, Any]]) -> dict[str, list[Repository]]:
-    found = {system.name: list(system.repositories) for system in systems}
+def _repositories(
+    systems: Sequence[System], more: Sequence[Mapping[str, Any]], keyrings: Mapping[str, str]
+) -> dict[str, list[Repository]]:
+    found = {
+        system.name: [replace(one, signed_by=keyrings.get(system.name, one.signed_by)) for one in system.repositories]
+        for system in systems
+    }
+    for name in keyrings:
+        if name not in found:
+            raise BuildError(f"bundle_keyrings: {name} is not one of bundle_systems")
     for entry in more:
         if entry["system"] not in found:
             raise BuildError(f"bundle_repositories: {entry['system']} is not one of bundle_systems")

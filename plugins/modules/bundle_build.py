@@ -78,6 +78,10 @@ options:
         description: File with the public key that signs it.
         type: path
         required: true
+  keyrings:
+    description: File with the public key of a system's packages, by system, where its makers do not sign the copies that are asked.
+    type: dict
+    default: {}
   packages:
     description: Packages besides those of the roles and the pins.
     type: list

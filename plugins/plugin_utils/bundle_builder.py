@@ -45,7 +45,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.bundle_signature impor
     sign,
     verify_by,
 )
-from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import Store, StoreError
+from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import Store, StoreError, write_file
 from ansible_collections.onprem.dify.plugins.module_utils.pins import Pin
 from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_apt, bundle_wheels
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_apt import Apt, AptError, Package, Signer, Target
@@ -116,7 +116,6 @@ class Found:
 @dataclass(frozen=True)
 class Result:
     changed: bool
-    signed: bool
     lock: Lock
     fetched: int
     left_out: tuple[str, ...]
@@ -357,20 +356,16 @@ class Build:
             raise BuildError("\n".join(f"{LOCK}: {fault}" for fault in faults))
         folder = self.settings.directory
         text = lock.dump()
-        changed = _content(folder / LOCK) != text
-        if changed:
+        if not (folder / LOCK).is_file() or (folder / LOCK).read_bytes() != text:
             (folder / SIGNATURE).unlink(missing_ok=True)
         # The lock first: until its blobs are alone here, nothing but the signature is missing.
         derived = {LOCK: text, LAYOUT: layout(), INDEX: index(lock), SBOM: sbom(lock)}
         if self._tool is not None:
             derived[TOOL] = self.store.path(lock.file(TOOL_PATH).digest).read_bytes()
-        for name, data in derived.items():
-            if _content(folder / name) != data:
-                changed = True
-                _write(folder / name, data)
+        written = [name for name, data in derived.items() if write_file(folder / name, data)]
         self._clear(lock)
         signed = self._sign(text)
-        return Result(changed or signed, signed, lock, self.meter.fetched, tuple(self.found.left_out))
+        return Result(bool(written) or signed, lock, self.meter.fetched, tuple(self.found.left_out))
 
     def _lock(self) -> Lock:
         files = tuple(self.found.files.values())
@@ -396,6 +391,8 @@ class Build:
                 self.store.path(digest).unlink()
         for part in self.store.folder.parent.glob(f"{PART}*"):
             part.unlink()
+        for half in self.settings.directory.glob("*.new"):
+            half.unlink()
         shutil.rmtree(self.settings.work / "images", ignore_errors=True)
 
     def _sign(self, text: bytes) -> bool:
@@ -403,8 +400,7 @@ class Build:
         key, place = self.settings.signing_key, self.settings.directory / SIGNATURE
         if key is None or (place.exists() and _signed_by(key, text, place.read_bytes())):
             return False
-        _write(place, sign(text, key))
-        return True
+        return write_file(place, sign(text, key))
 
 
 def _signed_by(key: Path, text: bytes, signature: bytes) -> bool:
@@ -416,20 +412,6 @@ def _signed_by(key: Path, text: bytes, signature: bytes) -> bool:
     except SignatureError:
         return False
     return True
-
-
-def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Replace a file in one step."""
-    part = path.with_name(f".{path.name}.new")
-    with part.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
 
 
 def _later(call: Callable[..., Any], *arguments: Any) -> Task:

@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import hex_of
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import CHUNK, Store, StoreError, hash_file
@@ -144,12 +144,13 @@ class Fetcher:
             if here <= before:
                 raise OSError(f"the connection was closed after {here} of {length} bytes")
 
-    def _write(self, answer: IO[bytes], part: Path, start: int) -> None:
+    def _write(self, answer: Any, part: Path, start: int) -> None:
         with part.open("r+b" if part.exists() else "wb") as target:
             target.seek(start)
             target.truncate()
             with suppress(http.client.IncompleteRead, ConnectionResetError):
-                while chunk := answer.read(CHUNK):
+                # What has come is on the disk, so that little is lost to a build that is killed on a slow line.
+                while chunk := answer.read1(CHUNK):
                     target.write(chunk)
                     self.meter.count(len(chunk))
 
@@ -180,7 +181,7 @@ class _Nothing:
     def __init__(self, start: int) -> None:
         self.headers = {"Content-Range": f"bytes {start}-{start}/{start}", "Content-Length": "0"}
 
-    def read(self, _size: int) -> bytes:
+    def read1(self, _size: int) -> bytes:
         return b""
 
 
@@ -196,7 +197,7 @@ def _extent(answer: Any, wanted: int) -> tuple[int, int | None]:
             raise OSError(f"it answered with {answer.headers.get('Content-Range')!r} when asked from byte {wanted} on")
         return wanted, int(total) if total.isdigit() else None if length is None else wanted + length
     if wanted and getattr(answer, "status", None) is None:  # a local file
-        answer.seek(wanted) if hasattr(answer, "seek") else answer.read(wanted)
+        answer.seek(wanted)
         return wanted, length
     return 0, length
 

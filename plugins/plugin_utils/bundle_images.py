@@ -137,13 +137,14 @@ class Images:
         """Bring the configuration and the layers of one manifest; return all with their sizes."""
         config, layers = manifest["config"], manifest["layers"]
         sizes = {str(piece["digest"]): int(piece["size"]) for piece in [config, *layers]}
-        self._ensure(config["digest"], ["inspect", "--config", "--raw"], wish, digest)
         wanted = list(dict.fromkeys(str(layer["digest"]) for layer in layers))
         missing = [layer for layer in wanted if self.kept.size(layer) is None]
         self.meter.want(sum(sizes[layer] for layer in wanted))
         self.meter.have(sum(sizes[layer] for layer in wanted if layer not in missing))
         if missing:
             self._copy_layers(wish, digest, wanted, missing, sizes)
+        # After the layers, since skopeo asks for it with them.
+        self._ensure(config["digest"], ["inspect", "--config", "--raw"], wish, digest)
         for piece, size in sizes.items():
             if self.kept.size(piece) != size:
                 raise FetchError(f"{piece} has not the {size} bytes that {digest} says")
@@ -151,16 +152,23 @@ class Images:
 
     def _ensure(self, digest: str, command: Sequence[str], wish: Wish, of: str) -> None:
         """A manifest or a configuration: small, and asked for only if it is not there."""
+        brought = self._layers / hex_of(digest)
         if self.kept.size(digest) is not None:
+            return
+        if brought.exists():  # with the layers, and it is one that OCI knows
+            self.kept.store.adopt(brought, digest, brought.stat().st_size)
+            self._count_small(self.kept.right(digest))
             return
         raw = self._skopeo([*command, *self._trust("--"), self._address(wish, of)])
         found = f"sha256:{hashlib.sha256(raw).hexdigest()}"
         if found != digest:
             raise FetchError(f"what came has the digest {found}, wanted is {digest}")
         self.kept.store.add(io.BytesIO(raw), digest, len(raw))
-        self.meter.want(len(raw))
-        self.meter.count(len(raw))
-        self.kept.right(digest)
+        self._count_small(self.kept.right(digest))
+
+    def _count_small(self, size: int) -> None:
+        self.meter.want(size)
+        self.meter.count(size)
 
     def _copy_layers(
         self, wish: Wish, digest: str, wanted: Sequence[str], missing: Sequence[str], sizes: Mapping[str, int]

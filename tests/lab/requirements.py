@@ -21,7 +21,12 @@ FOR_NODES = {
     "ssh": "openssh-client",
     "systemd-nspawn": "systemd-container",
 }
+# For the tests of the connected side, which run on this machine.
+FOR_BUNDLES = {"docker-registry": "docker-registry", "gpg": "gnupg", "skopeo": "skopeo"}
 FOR_VMS = {"qemu-img": "qemu-utils", "qemu-system-x86_64": "qemu-system-x86"}
+ALL = FOR_NODES | FOR_BUNDLES | FOR_VMS
+# The service that a package starts as soon as it is installed.
+SERVICES = {"docker-registry": "docker-registry", "nginx-light": "nginx"}
 SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
@@ -55,12 +60,12 @@ def check(hosts: Iterable[Host]) -> None:
 
 
 def report() -> list[str]:
-    return missing_packages(FOR_NODES | FOR_VMS) + _missing_here()
+    return missing_packages(ALL) + _missing_here()
 
 
 def install() -> list[str]:
     """Install what is missing with apt-get; return the packages."""
-    packages = missing_packages(FOR_NODES | FOR_VMS)
+    packages = missing_packages(ALL)
     if not packages:
         return []
     if not shutil.which("apt-get"):
@@ -71,17 +76,18 @@ def install() -> list[str]:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise LabError(f"apt-get {arguments[0]}: {(done.stderr.strip().splitlines() or ['failed'])[-1]}")
-    if "nginx-light" in packages:
-        _stop_system_nginx()
+    for package in packages:
+        if package in SERVICES:
+            _stop_service(SERVICES[package])
     return packages
 
 
-def _stop_system_nginx() -> None:
-    """The package just installed starts a service; the lab runs its own instance, and nobody asked for another."""
+def _stop_service(name: str) -> None:
+    """The lab runs instances of its own, and nobody asked for another."""
     if host_runs_systemd():
-        command = ["systemctl", "disable", "--quiet", "--now", "nginx.service"]
+        command = ["systemctl", "disable", "--quiet", "--now", f"{name}.service"]
     else:
-        command = ["service", "nginx", "stop"]
+        command = ["service", name, "stop"]
     subprocess.run(command, capture_output=True, check=False)
 
 
