@@ -116,6 +116,9 @@ def plan(name: str, wanted: Mapping[str, str], view: View) -> Plan:
         return Plan(_strangers(wanted, view, found), "")
     if not formed:
         return _first(name, view)
+    if mine is not None and not mine.started:
+        # It was added and has not come yet. In a small cluster the quorum waits for just that.
+        return Plan([], "existing")
     if not view.quorum:
         raise EtcdError(
             f"{name} is to join a cluster that has no quorum. Bring the members that hold data up first:"
@@ -123,10 +126,8 @@ def plan(name: str, wanted: Mapping[str, str], view: View) -> Plan:
         )
     if mine is None:
         return Plan([Action("add", name, name)], "existing")
-    if mine.started:
-        # It ran once and has lost its data: under its old identity it could contradict what it has promised.
-        return Plan([Action("remove", mine.hex_id, mine.name), Action("add", name, name)], "existing")
-    return Plan([], "existing")
+    # It ran once and has lost its data: under its old identity it could contradict what it has promised.
+    return Plan([Action("remove", mine.hex_id, mine.name), Action("add", name, name)], "existing")
 
 
 def _first(name: str, view: View) -> Plan:
@@ -151,6 +152,12 @@ def _strangers(wanted: Mapping[str, str], view: View, found: Sequence[Member]) -
     if not strangers or not view.quorum or len(ours) < len(wanted) or not all(member.started for member in ours):
         return []
     return [Action("remove", strangers[0].hex_id, strangers[0].name)]
+
+
+def directory_of(environment: str) -> str:
+    """Where the data are, according to the configuration; empty if it does not say."""
+    values = [line.partition("=")[2] for line in environment.splitlines() if line.startswith("ETCD_DATA_DIR=")]
+    return values[-1] if values else ""
 
 
 def initial_cluster(wanted: Mapping[str, str], found: Optional[Sequence[Member]], state: str) -> str:

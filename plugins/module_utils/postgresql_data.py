@@ -13,14 +13,15 @@ class Wish(NamedTuple):
     directory: str
     major: str
     scope: str
+    members: Sequence[str] = ()
 
 
 class Found(NamedTuple):
     """`version`: of the data in the wished directory. `scope`, `configured`: from Patroni's configuration, if any;
     `configured_version`: of the data there.
 
-    `holders`: other members that hold data; `unseen`: those of which it is not known. `leader`: of the cluster that the
-    others run. `scopes`: names of their clusters.
+    `holders`: other members that hold data; `unseen`: those of which it is not known. `leader` and `scopes`: who leads
+    the cluster that runs, and the names of all that do.
     """
 
     version: str = ""
@@ -41,11 +42,12 @@ def needs_leader(found: Found) -> bool:
 
 def refusal(wish: Wish, found: Found) -> str:
     """Why the run must not go on; empty if it may."""
-    if found.version and found.version != wish.major:
-        return (
-            f"{wish.name}: {wish.directory} holds data of PostgreSQL {found.version}, wanted is {wish.major}. A major"
-            " upgrade is work of its own and no part of this run."
-        )
+    for version, directory in ((found.version, wish.directory), (found.configured_version, found.configured)):
+        if version and version != wish.major:
+            return (
+                f"{wish.name}: {directory} holds data of PostgreSQL {version}, wanted is {wish.major}. A major upgrade"
+                " is work of its own and no part of this run: see docs/postgresql.md."
+            )
     if (found.version or found.configured_version) and found.scope and found.scope != wish.scope:
         return _scope(wish, found.scope)
     if found.configured_version and found.configured != wish.directory:
@@ -57,6 +59,12 @@ def refusal(wish: Wish, found: Found) -> str:
     others = [scope for scope in found.scopes if scope != wish.scope]
     if others:
         return _scope(wish, others[0])
+    if found.leader and wish.members and found.leader not in wish.members:
+        return (
+            f"{wish.name}: {found.leader} leads the cluster and is no host of the group database any more. Let another"
+            f" host lead before this one leaves: patronictl -c /etc/patroni/patroni.yml switchover --leader"
+            f" {found.leader} --candidate {wish.name}"
+        )
     if found.filled and not found.version and found.configured != wish.directory:
         return (
             f"{wish.name}: {wish.directory} is not empty and holds no data of PostgreSQL. Empty it, or name another"

@@ -16,6 +16,8 @@ description:
     one, or takes the place of a member that has lost its data.
   - A lost member is removed and added again under a new identity. A member that left the inventory is removed when all
     others run.
+  - A member that joins is started at once, because in a small cluster the next one can be added only after that. Its
+    configuration has to be there.
   - Refuses what could lose the cluster, such as a new cluster beside data that does not answer.
   - Does nothing on a host that holds data, besides removing members that left the inventory.
 options:
@@ -67,12 +69,16 @@ options:
     description: Directory with C(ca.crt), C(tls.crt) and C(tls.key).
     type: path
     required: true
+  unit:
+    description: The systemd unit.
+    type: str
+    default: etcd.service
 attributes:
   check_mode:
     description: Can run in check mode and predict what would change.
     support: full
   diff_mode:
-    description: Returns the members that go and come, and the file of the first start.
+    description: Returns the members that go, come and are started, and the file of the first start.
     support: full
 """
 
@@ -98,7 +104,7 @@ actions:
   returned: success
   type: list
   elements: str
-  sample: [remove witness1, add witness1]
+  sample: [remove witness1, add witness1, start witness1]
 """
 
 import json
@@ -126,6 +132,7 @@ SPEC = {
     "token": {"type": "str", "required": True, "no_log": False},
     "path": {"type": "path", "required": True},
     "certificates": {"type": "path", "required": True},
+    "unit": {"type": "str", "default": "etcd.service"},
 }
 
 # A member that waits for a quorum is restarted by systemd now and then.
@@ -169,6 +176,16 @@ class Cluster:
             code, out, err = self._etcdctl("member", *words)
         if code != 0:
             raise etcd.EtcdError(f"etcdctl member {action}: {err.strip() or out.strip()}")
+
+    def start(self) -> None:
+        """Start this member; systemd calls it started as soon as it is part of the cluster."""
+        unit = self._module.params["unit"]
+        code, out, err = self._module.run_command(["systemctl", "start", unit])
+        if code != 0:
+            journal = self._module.run_command(
+                ["journalctl", "--quiet", "--lines=10", "--output=cat", f"--unit={unit}"]
+            )
+            raise etcd.EtcdError(f"systemctl start {unit}: {err.strip() or out.strip()}\n{journal[1].strip()}")
 
     def _listed(self) -> Optional[List[etcd.Member]]:
         """What the cluster has agreed on, if it has a quorum."""
@@ -232,7 +249,11 @@ def prepare(module: AnsibleModule, cluster: Cluster) -> Dict[str, Any]:
             _write(module, path, after)
         for action in plan.actions:
             cluster.change(action)
+        if plan.state == "existing":
+            cluster.start()
     actions = [str(action) for action in plan.actions]
+    if plan.state == "existing":
+        actions.append(f"start {params['name']}")
     diff = {
         "before_header": str(path),
         "before": before,

@@ -14,7 +14,8 @@ author: onprem.dify contributors (!UNKNOWN)
 description:
   - Looks at the data of this host and asks the other members of the cluster. Changes nothing.
   - Fails if the data are of another major version, if they would be moved, if the cluster would get another name, if a
-    directory would be used that holds something else, and if this host would begin a new cluster beside existing data.
+    directory would be used that holds something else, if the leader left the inventory, and if this host would begin a
+    new cluster beside existing data.
   - Waits for the leader where this host can only come in by copying from it.
 options:
   name:
@@ -125,8 +126,8 @@ def configured(path: str) -> Tuple[str, str]:
     return scope, directory
 
 
-def others_say(api: Api, names: List[str]) -> Tuple[Optional[str], List[str]]:
-    """The leader and the names of the clusters that the other members run."""
+def members_say(api: Api, names: List[str]) -> Tuple[Optional[str], List[str]]:
+    """The leader and the names of the clusters that the members run."""
     clusters = [cluster for cluster in map(api.cluster, names) if cluster]
     leaders = [
         member["name"]
@@ -153,7 +154,7 @@ def look(params: Dict[str, Any], patience: float) -> rules.Found:
     )
     deadline = time.monotonic() + patience
     while True:
-        leader, scopes = others_say(api, others)
+        leader, scopes = members_say(api, list(params["members"]))
         found = found._replace(leader=leader, scopes=scopes)
         if leader or not rules.needs_leader(found) or time.monotonic() >= deadline:
             return found
@@ -164,7 +165,8 @@ def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     params = module.params
     found = look(params, 0 if module.check_mode else params["patience"])
-    refusal = rules.refusal(rules.Wish(params["name"], params["directory"], params["major"], params["scope"]), found)
+    wish = rules.Wish(params["name"], params["directory"], params["major"], params["scope"], list(params["members"]))
+    refusal = rules.refusal(wish, found)
     if refusal:
         module.fail_json(msg=refusal)
     module.exit_json(changed=False, version=found.version)

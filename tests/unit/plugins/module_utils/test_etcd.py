@@ -94,6 +94,11 @@ def test_a_new_host_is_added() -> None:
     assert plan == etcd.Plan([Action("add", "witness1", "witness1")], "existing")
 
 
+def test_a_member_that_was_added_comes_also_while_the_quorum_waits_for_it() -> None:
+    found = [ALL[0], member("witness1", 9, started=False, known=False)]
+    assert etcd.plan("witness1", WANTED, View(False, found, holders=["db1"])) == etcd.Plan([], "existing")
+
+
 def test_a_host_that_left_is_removed_when_all_others_run() -> None:
     found = [*ALL, member("db9", 9)]
     assert etcd.plan("db1", WANTED, View(True, found, quorum=True)).actions == [Action("remove", "9", "db9")]

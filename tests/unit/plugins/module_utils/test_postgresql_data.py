@@ -8,7 +8,7 @@ from ansible_collections.onprem.dify.plugins.module_utils import postgresql_data
 from ansible_collections.onprem.dify.plugins.module_utils.postgresql_data import Found, Wish
 
 HERE = "/var/lib/postgresql/15/dify"
-WISH = Wish("db2", HERE, "15", "dify")
+WISH = Wish("db2", HERE, "15", "dify", ["db1", "db2"])
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,15 @@ def test_a_host_may_begin_or_go_on(found: Found) -> None:
     ("found", "message"),
     [
         (Found(version="14", filled=True), "holds data of PostgreSQL 14, wanted is 15"),
+        (
+            Found(configured="/var/lib/postgresql/14/dify", configured_version="14"),
+            "14/dify holds data of PostgreSQL 14",
+        ),
         (Found(configured="/data/pg", configured_version="15"), "A run moves no data"),
+        (
+            Found(version="15", leader="db3", scopes=["dify"]),
+            "db3 leads the cluster and is no host of the group database",
+        ),
         (Found(version="15", scope="bank", configured=HERE), "the running cluster is called bank"),
         (Found(scope="bank", configured="/var/lib/postgresql/15/bank", configured_version="15"), "is called bank"),
         (Found(scopes=["bank"], leader="db1"), "the running cluster is called bank"),

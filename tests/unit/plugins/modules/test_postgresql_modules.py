@@ -12,6 +12,7 @@ from ansible_collections.onprem.dify.plugins.module_utils import etcd
 from ansible_collections.onprem.dify.plugins.module_utils import postgresql_catalog as catalog
 from ansible_collections.onprem.dify.plugins.module_utils.patroni import Member
 from ansible_collections.onprem.dify.plugins.modules import (
+    etcd_data,
     etcd_member,
     patroni_cluster,
     postgresql_data,
@@ -34,6 +35,9 @@ class Etcd:
     def change(self, action: etcd.Action) -> None:
         self.done.append(str(action))
 
+    def start(self) -> None:
+        self.done.append("start")
+
 
 MEMBERS = [{"name": name, "peer": f"https://{name}:2380"} for name in ("db1", "db2", "witness1")]
 RUNNING = [etcd.Member(n, m["name"], (m["peer"],), True) for n, m in enumerate(MEMBERS, 1)]
@@ -45,8 +49,8 @@ def test_a_lost_member_gets_its_file_before_the_cluster_is_changed(tmp_path: Pat
     cluster = Etcd(etcd.View(False, RUNNING, True, ["db1", "db2"]))
     door = module(check_mode, name="witness1", members=MEMBERS, token="bank", path=str(path))
     outcome = etcd_member.prepare(door, cluster)  # type: ignore[arg-type]
-    assert (outcome["changed"], outcome["actions"]) == (True, ["remove witness1", "add witness1"])
-    assert cluster.done == ([] if check_mode else ["remove witness1", "add witness1"])
+    assert (outcome["changed"], outcome["actions"]) == (True, ["remove witness1", "add witness1", "start witness1"])
+    assert cluster.done == ([] if check_mode else ["remove witness1", "add witness1", "start"])
     assert path.exists() is not check_mode
     if not check_mode:
         assert "ETCD_INITIAL_CLUSTER_STATE=existing" in path.read_text(encoding="utf-8")
@@ -59,6 +63,17 @@ def test_a_member_with_data_keeps_its_file(tmp_path: Path) -> None:
     outcome = etcd_member.prepare(door, Etcd(etcd.View(True, RUNNING, True)))  # type: ignore[arg-type]
     assert not outcome["changed"]
     assert path.read_text(encoding="utf-8") == "as it was\n"
+
+
+def test_data_of_etcd_are_not_left_behind(tmp_path: Path) -> None:
+    old, new, environment = tmp_path / "old", tmp_path / "new", tmp_path / "etcd.env"
+    assert not etcd_data.look(new, environment)
+    environment.write_text(f"ETCD_NAME=db1\nETCD_DATA_DIR={old}\n", encoding="utf-8")
+    assert not etcd_data.look(new, environment)
+    (old / "member/wal").mkdir(parents=True)
+    assert etcd_data.look(old, environment)
+    with pytest.raises(etcd.EtcdError, match=f"stand in {old}, etcd_data_directory is {new}"):
+        etcd_data.look(new, environment)
 
 
 class Api:
