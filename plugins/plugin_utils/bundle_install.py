@@ -108,15 +108,21 @@ def _requirements(chosen: Sequence[Mapping[str, str]], wheels: Sequence[File]) -
 
 
 def _install_collections(python: Path, tarballs: Sequence[Path], place: Path) -> None:
+    work = tarballs[0].parent
+    (work / "ansible.cfg").touch()
     galaxy = [str(python), str(python.with_name("ansible-galaxy")), "collection", "install"]
-    _run([*galaxy, "--offline", "--no-deps", "--collections-path", str(place), *map(str, tarballs)])
+    _run(
+        [*galaxy, "--offline", "--no-deps", "--collections-path", str(place), *map(str, tarballs)],
+        ANSIBLE_CONFIG=str(work / "ansible.cfg"),
+        ANSIBLE_HOME=str(work / "home"),
+    )
 
 
-def _run(command: Sequence[str]) -> None:
+def _run(command: Sequence[str], **settings: str) -> None:
     # Settings of the person who runs this must not lead elsewhere.
     own = ("PIP_", "ANSIBLE_", "PYTHON")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
-    environment |= {"PIP_CONFIG_FILE": os.devnull, "PYTHONNOUSERSITE": "1", "ANSIBLE_CONFIG": os.devnull}
+    environment |= {"PIP_CONFIG_FILE": os.devnull, "PYTHONNOUSERSITE": "1", **settings}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd="/")
     if done.returncode != 0:
         lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
