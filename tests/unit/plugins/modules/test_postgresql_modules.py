@@ -12,7 +12,6 @@ from ansible_collections.onprem.dify.plugins.module_utils import etcd
 from ansible_collections.onprem.dify.plugins.module_utils import postgresql_catalog as catalog
 from ansible_collections.onprem.dify.plugins.module_utils.patroni import Member
 from ansible_collections.onprem.dify.plugins.modules import (
-    etcd_data,
     etcd_member,
     patroni_cluster,
     postgresql_data,
@@ -63,17 +62,6 @@ def test_a_member_with_data_keeps_its_file(tmp_path: Path) -> None:
     outcome = etcd_member.prepare(door, Etcd(etcd.View(True, RUNNING, True)))  # type: ignore[arg-type]
     assert not outcome["changed"]
     assert path.read_text(encoding="utf-8") == "as it was\n"
-
-
-def test_data_of_etcd_are_not_left_behind(tmp_path: Path) -> None:
-    old, new, environment = tmp_path / "old", tmp_path / "new", tmp_path / "etcd.env"
-    assert not etcd_data.look(new, environment)
-    environment.write_text(f"ETCD_NAME=db1\nETCD_DATA_DIR={old}\n", encoding="utf-8")
-    assert not etcd_data.look(new, environment)
-    (old / "member/wal").mkdir(parents=True)
-    assert etcd_data.look(old, environment)
-    with pytest.raises(etcd.EtcdError, match=f"stand in {old}, etcd_data_directory is {new}"):
-        etcd_data.look(new, environment)
 
 
 class Api:
