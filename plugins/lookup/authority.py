@@ -19,9 +19,9 @@ options:
     elements: dict
     required: true
   issuing_days:
-    description: Life of a new issuing authority.
+    description: Life of a new issuing authority, for C(problems).
     type: int
-    required: true
+    default: 1
   secrets:
     description: The secrets of the site, of which C(pki_root_key) and C(pki_issuing_key) are used.
     type: dict
