@@ -39,8 +39,9 @@ class Site(scratch.Site):
         reference = f":{image['tag']}" if tag else f"@{image['digest']}"
         source = f"docker://{address}:5000/{image['name']}{reference}"
         script = (
-            "d=$(mktemp -d); trap 'rm -rf $d' EXIT; mkdir $d/certs; cp " + CA_FILE + " $d/certs/ca.crt; "
-            f"skopeo --insecure-policy copy --quiet --src-cert-dir $d/certs {source} dir:$d/image && cat $d/image/manifest.json"
+            f"d=$(mktemp -d); trap 'rm -rf $d' EXIT; mkdir $d/certs; cp {CA_FILE} $d/certs/ca.crt; "
+            f"skopeo --insecure-policy copy --quiet --src-cert-dir $d/certs {source} dir:$d/image && "
+            "cat $d/image/manifest.json"
         )
         return self.run(host, script)
 
