@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence
+from typing import Callable, Dict, List, Optional, Sequence, Tuple
 
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import (
     BLOBS,
@@ -49,8 +49,8 @@ def plan(lock: Lock, base: Lock) -> Dict[str, int]:
     return lock.missing_in(base)
 
 
-def make(bundle: Path, base: Lock, target: Path, report: Optional[Report] = None) -> Dict[str, int]:
-    """Write the delta from a base to a bundle. Returns its blobs; those that are there already are not copied again."""
+def make(bundle: Path, base: Lock, target: Path, report: Optional[Report] = None) -> Tuple[Dict[str, int], bool]:
+    """Write the delta from a base to a bundle. Returns its blobs, and whether anything of it was not there already."""
     raw = read(bundle / LOCK)
     lock = Lock.parse(raw)
     wanted = plan(lock, base)
@@ -60,7 +60,7 @@ def make(bundle: Path, base: Lock, target: Path, report: Optional[Report] = None
     store.folder.mkdir(parents=True, exist_ok=True)
     artefacts = lock.artefacts()
     total = sum(wanted.values())
-    tally = Tally(total, report)
+    tally, new = Tally(total, report), False
     for digest, size in wanted.items():
         if store.has(digest, size):
             tally.add(size)
@@ -68,12 +68,13 @@ def make(bundle: Path, base: Lock, target: Path, report: Optional[Report] = None
         try:
             with open_plain(source.path(digest)) as file:
                 store.add(file, digest, size, tally.add)
+            new = True
         except StoreError as error:
             raise DeltaError(f"{bundle}: {artefacts[digest][0]}: {error}") from error
     about = {"release": base.release, "digest": base.digest}
-    write_file(target / DELTA, canonical({"format": FORMAT, "base": about, "blobs": len(wanted), "bytes": total}))
-    _copy_beside(bundle, target)
-    return wanted
+    content = canonical({"format": FORMAT, "base": about, "blobs": len(wanted), "bytes": total})
+    new = write_file(target / DELTA, content) or new
+    return wanted, _copy_beside(bundle, target) or new
 
 
 def whole(
@@ -83,13 +84,18 @@ def whole(
     signers: Sequence[Signer],
     newest_release: str = "",
     report: Optional[Report] = None,
-) -> Verdict:
-    """Make the full bundle of a delta and its base, a bundle too. It gets its name when every byte is verified."""
-    if target.exists():
-        raise DeltaError(f"{target}: it is there already")
+) -> Tuple[Verdict, bool]:
+    """Make the full bundle of a delta and its base, a bundle too. It gets its name when every byte is verified.
+
+    Returns the verdict, and whether the bundle is new: one that is there already is verified again.
+    """
     verdict = trusted(delta, signers, newest_release)
     if not verdict.lock or not verdict.good:
-        return verdict
+        return verdict, False
+    if target.exists():
+        if not (target / LOCK).is_file() or read(target / LOCK) != read(delta / LOCK):
+            raise DeltaError(f"{target}: something else is there; name a new folder")
+        return verify(target, signers, newest_release, report=report), False
     lock, sources = verdict.lock, [Store(delta), Store(base)]
     missing = _missing(lock, sources)
     if missing:
@@ -101,7 +107,7 @@ def whole(
         )
         for digest in missing:
             verdict.refuse("missing", lock.artefacts()[digest][0], "is neither in the delta nor in the base")
-        return verdict
+        return verdict, False
     work = target.with_name(f"{target.name}{JOINING}")
     if work.exists():
         shutil.rmtree(work)
@@ -115,7 +121,7 @@ def whole(
         work.rename(target)
     else:
         shutil.rmtree(work)
-    return verdict
+    return verdict, verdict.good
 
 
 def _missing(lock: Lock, sources: Sequence[Store]) -> List[str]:
@@ -137,7 +143,7 @@ def _link(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def _copy_beside(source: Path, target: Path) -> None:
-    for name in _BESIDE:
-        if (source / name).is_file():
-            write_file(target / name, read(source / name))
+def _copy_beside(source: Path, target: Path) -> bool:
+    there = [name for name in _BESIDE if (source / name).is_file()]
+    written = [write_file(target / name, read(source / name)) for name in there]
+    return any(written)

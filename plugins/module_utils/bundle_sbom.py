@@ -55,18 +55,14 @@ def sbom(lock: Lock) -> bytes:
     )
 
 
-def licences(lock: Lock) -> List[Dict[str, str]]:
-    """One row for each component: what it is, under which licence, from where, until when."""
-    return [
-        {
-            "component": component.name,
-            "version": component.version,
-            "licence": component.licence,
-            "source": component.source,
-            "end_of_life": component.end_of_life or "",
-        }
-        for component in lock.components
-    ]
+def licence_table(lock: Lock) -> str:
+    """A page for people: each component, under which licence, from where, until when."""
+    rows = [["Component", "Version", "Licence", "End of life", "Source"], ["---"] * 5]
+    for component in lock.components:
+        end = component.end_of_life or "not known"
+        rows.append([component.name, component.version, component.licence, end, component.source])
+    lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join([f"# What is in the bundle {lock.release}, and under which licence", "", *lines, ""])
 
 
 def _component(component: Component, parts: List[Dict[str, Any]]) -> Dict[str, Any]:

@@ -50,7 +50,7 @@ def test_only_what_changed_is_carried(delta: Path, base: Lock) -> None:
 
 
 def test_a_delta_and_its_base_are_the_full_bundle(delta: Path, lock: Lock, tmp_path: Path) -> None:
-    verdict = whole(delta, tmp_path / "base", tmp_path / "whole", signers(), newest_release="2026.11.25")
+    verdict, _new = whole(delta, tmp_path / "base", tmp_path / "whole", signers(), newest_release="2026.11.25")
     assert verdict.good
     assert verdict.lock == lock
     assert content(tmp_path / "whole") == content(tmp_path / "new")
@@ -70,57 +70,66 @@ def test_a_store_of_the_site_makes_a_delta_whole(delta: Path, tmp_path: Path) ->
 
 def test_a_second_time_nothing_is_copied(delta: Path, base: Lock, tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in delta.rglob("*")}
-    make(tmp_path / "new", base, delta)
+    assert make(tmp_path / "new", base, delta)[1] is False
     assert {path: path.stat().st_mtime_ns for path in delta.rglob("*")} == before
 
 
 def test_a_delta_travels_in_parts(delta: Path, tmp_path: Path) -> None:
     split(delta, tmp_path / "media", 5_000)
     join([tmp_path / "media"], tmp_path / "joined")
-    assert whole(tmp_path / "joined", tmp_path / "base", tmp_path / "whole", signers()).good
+    assert whole(tmp_path / "joined", tmp_path / "base", tmp_path / "whole", signers())[0].good
 
 
 def test_another_base_is_refused_with_what_it_lacks(delta: Path, tmp_path: Path) -> None:
     write_bundle(tmp_path / "older", {}, {PROXY: IMAGES[PROXY]}, release="2026.01.01")
-    verdict = whole(delta, tmp_path / "older", tmp_path / "whole", signers())
+    verdict, _new = whole(delta, tmp_path / "older", tmp_path / "whole", signers())
     assert verdict.findings[0].kind == "base"
     assert "it is release 2026.01.01, which lacks 7 blobs of release 2026.12.01" in verdict.findings[0].message
     assert "The delta was made for release 2026.11.25 (lock sha256:" in verdict.findings[0].message
     assert {finding.kind for finding in verdict.findings[1:]} == {"missing"}
     assert not (tmp_path / "whole").exists()
-    verdict = whole(delta, tmp_path / "nowhere", tmp_path / "whole", signers())
+    verdict, _new = whole(delta, tmp_path / "nowhere", tmp_path / "whole", signers())
     assert "it is not a bundle" in verdict.findings[0].message
 
 
 def test_an_altered_base_is_refused_with_its_artefact(delta: Path, tmp_path: Path) -> None:
     path = blob(tmp_path / "base", PROXY)
     path.write_bytes(path.read_bytes().replace(b"s390x", b"s390y"))
-    verdict = whole(delta, tmp_path / "base", tmp_path / "whole", signers())
+    verdict, _new = whole(delta, tmp_path / "base", tmp_path / "whole", signers())
     assert [(finding.kind, finding.artefact) for finding in verdict.findings] == [("altered", PROXY)]
     assert not any(path.name.startswith("whole") for path in tmp_path.iterdir())
 
 
 def test_a_delta_that_a_stranger_signed_is_refused(delta: Path, tmp_path: Path) -> None:
-    verdict = whole(delta, tmp_path / "base", tmp_path / "whole", signers("another"))
+    verdict, _new = whole(delta, tmp_path / "base", tmp_path / "whole", signers("another"))
     assert [finding.kind for finding in verdict.findings] == ["stranger"]
 
 
 def test_an_old_delta_is_refused(delta: Path, tmp_path: Path) -> None:
-    verdict = whole(delta, tmp_path / "base", tmp_path / "whole", signers(), newest_release="2027.01.01")
+    verdict, _new = whole(delta, tmp_path / "base", tmp_path / "whole", signers(), newest_release="2027.01.01")
     assert [finding.kind for finding in verdict.findings] == ["old"]
 
 
 def test_what_is_there_is_not_replaced(delta: Path, base: Lock, tmp_path: Path) -> None:
-    with pytest.raises(DeltaError, match="it is there already"):
-        whole(delta, tmp_path / "base", tmp_path / "new", signers())
+    with pytest.raises(DeltaError, match="something else is there"):
+        whole(delta, tmp_path / "base", tmp_path / "base", signers())
     with pytest.raises(DeltaError, match="another bundle stands there"):
         make(tmp_path / "new", base, tmp_path / "base")
+
+
+def test_a_bundle_that_is_there_already_is_verified_again(delta: Path, tmp_path: Path) -> None:
+    for new in (True, False):
+        verdict, made = whole(delta, tmp_path / "base", tmp_path / "whole", signers())
+        assert (verdict.good, made) == (True, new)
+    blob(tmp_path / "whole", ETCD).with_name(digest_of(PATCHED).removeprefix("sha256:")).unlink()
+    verdict, _new = whole(delta, tmp_path / "base", tmp_path / "whole", signers())
+    assert [finding.kind for finding in verdict.findings] == ["missing"]
 
 
 def test_a_leftover_of_a_killed_run_does_not_matter(delta: Path, tmp_path: Path) -> None:
     (tmp_path / "whole.joining").mkdir()
     (tmp_path / "whole.joining" / "leftover").touch()
-    assert whole(delta, tmp_path / "base", tmp_path / "whole", signers()).good
+    assert whole(delta, tmp_path / "base", tmp_path / "whole", signers())[0].good
 
 
 def test_base_and_delta_on_two_disks_are_copied(delta: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +137,7 @@ def test_base_and_delta_on_two_disks_are_copied(delta: Path, tmp_path: Path, mon
         raise OSError(18, "Invalid cross-device link")
 
     monkeypatch.setattr("os.link", link)
-    assert whole(delta, tmp_path / "base", tmp_path / "whole", signers()).good
+    assert whole(delta, tmp_path / "base", tmp_path / "whole", signers())[0].good
 
 
 def test_a_bundle_that_lacks_an_artefact_makes_no_delta(base: Lock, lock: Lock, tmp_path: Path) -> None:
