@@ -9,16 +9,17 @@ from ..cgroups import Members
 from ..errors import LabError
 from ..progress import Progress
 from ..topology import Lab
-from . import golang, pgvector, store, wheels
+from . import golang, pgvector, programs, store, wheels
 from .store import VARIABLE, Artifact, to_build
 
 LIST = "lab_artifacts"
 SLOW_LAST = ("etcd", "patroni", "pgvector", "seaweedfs")
+IN_GO = {release.component: golang.artifact(release) for release in programs.RELEASES}
 
 
 def of_suite(suite: str) -> dict[str, Artifact]:
     """All that can be built for the nodes of a suite, by component, the slowest last."""
-    found = [golang.etcd, golang.seaweedfs]
+    found = [IN_GO["etcd"], IN_GO["seaweedfs"]]
     if suite in wheels.PYTHON:
         found.append(wheels.patroni(suite))
     if suite in pgvector.POSTGRESQL:
@@ -39,12 +40,12 @@ def ensure(lab: Lab, members: Members, progress: Progress) -> Iterator[tuple[Art
     """The artifacts of a lab with what they consist of, each as soon as it is there."""
     for artifact in chosen(lab):
         yield artifact, store.ensure(lab, members, artifact, progress)
-    golang.tidy(lab, progress)
+    golang.tidy(lab, [one for one in chosen(lab) if one.component in IN_GO], progress)
 
 
 def check(lab: Lab) -> None:
     """Refuse to start where something has to be built and this machine cannot."""
-    programs = [one.component for one in chosen(lab) if one in (golang.etcd, golang.seaweedfs) and to_build(lab, one)]
-    lack = golang.missing() if programs else None
+    waiting = [one.component for one in chosen(lab) if one.component in IN_GO and to_build(lab, one)]
+    lack = golang.missing() if waiting else None
     if lack:
-        raise LabError(f"missing: {lack}, to build {' and '.join(programs)}; or give them ready in {VARIABLE}")
+        raise LabError(f"missing: {lack}, to build {' and '.join(waiting)}; or give them ready in {VARIABLE}")

@@ -13,8 +13,9 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,46 @@ BESIDE = ROOT / ".venv/bin/go"
 ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), "amd64")
 
 
-def ingredients(name: str) -> str:
-    return "".join((MODULES / name / file).read_text() for file in ("go.mod", "go.sum")) + ARCHITECTURE
+@dataclass(frozen=True)
+class Release:
+    """What a project releases, built from its module."""
+
+    component: str
+    # Name of a program: its package.
+    programs: Mapping[str, str]
+    # As upstream names it; {v} is the version, {a} the architecture. Without one, the programs lie there by themselves.
+    archive: str = ""
+    # Folder of the programs in the archive.
+    folder: str = ""
+    groups: tuple[str, ...] = ("control_plane", "workers")
+    # Variables of the program that hold its own version.
+    stamps: Mapping[str, str] = field(default_factory=dict)
+    # Programs that are partly in C; the tags with which they are built.
+    c: bool = False
+    tags: str = ""
+    # Where the module has no tags that tell it.
+    known_version: str = ""
+
+    @property
+    def version(self) -> str:
+        return self.known_version or version_of(self.component, next(iter(self.programs.values())))
+
+    def named(self, text: str) -> str:
+        return text.format(v=self.version, a=ARCHITECTURE)
 
 
-def version_of(name: str, module: str) -> str:
-    match = re.search(rf"(?m)^\s*{re.escape(module)} v(\S+)", (MODULES / name / "go.mod").read_text())
-    assert match, f"{name}: go.mod does not require {module}"
-    return match[1]
+def ingredients(release: Release) -> str:
+    files = sorted(path for path in (MODULES / release.component).rglob("*") if path.is_file())
+    recipe = [release.archive, release.folder, *release.stamps.values(), release.tags] if release.stamps else []
+    return "".join([*(path.read_text() for path in files), *recipe, ARCHITECTURE])
+
+
+def version_of(name: str, package: str) -> str:
+    """The version of the module that has a package, as go.mod pins it."""
+    required = re.findall(r"(?m)^(?:require)?\s+(\S+) v(\S+)", (MODULES / name / "go.mod").read_text())
+    versions = {module: version for module, version in required if f"{package}/".startswith(f"{module}/")}
+    assert versions, f"{name}: go.mod requires no module with {package}"
+    return versions[max(versions, key=len)]
 
 
 def needed() -> tuple[int, ...]:
@@ -97,9 +130,9 @@ def caches(lab: Lab, mode: int) -> Iterator[Path]:
         os.close(handle)
 
 
-def tidy(lab: Lab, progress: Progress) -> None:
-    """Modules and objects take gigabytes, and nobody needs them once all programs are there."""
-    if any(to_build(lab, artifact) for artifact in (etcd, seaweedfs)):
+def tidy(lab: Lab, wanted: Iterable[Artifact], progress: Progress) -> None:
+    """Modules and objects take gigabytes, and nobody needs them once all programs of a lab are there."""
+    if any(to_build(lab, artifact) for artifact in wanted):
         return
     # Another lab may be at a build.
     with (
@@ -111,26 +144,38 @@ def tidy(lab: Lab, progress: Progress) -> None:
             remove_tree(part)
 
 
-def compile_programs(workshop: Workshop, name: str, programs: Mapping[str, str]) -> dict[str, Path]:
-    """Build packages of a module; return the programs by the name that they are to have."""
+def compile_programs(workshop: Workshop, release: Release) -> dict[str, Path]:
+    """Build the packages of a release; return the programs by the name that they are to have."""
     environment = {
-        "CGO_ENABLED": "0",
+        "CGO_ENABLED": str(int(release.c)),
         "GOFLAGS": "-modcacherw -buildvcs=false",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
         "HOME": str(workshop.scrap),
     }
-    options = ["-p", "2", "-trimpath", "-ldflags=-s -w", "-o", f"{workshop.scrap}/"]
+    stamps = [f"-X {variable}={release.named(text)}" for variable, text in release.stamps.items()]
+    flags = " ".join(["-s -w", *stamps])
+    options = ["-p", "2", "-trimpath", f"-ldflags={flags}", f"-tags={release.tags}", "-o", f"{workshop.scrap}/"]
     with caches(workshop.lab, fcntl.LOCK_SH) as folder:
         for variable, part in (("GOCACHE", "build"), ("GOMODCACHE", "modules"), ("GOPATH", "path")):
             environment[variable] = f"{folder}/{part}"
-        workshop.run(
-            good_enough(), "-C", MODULES / name, "build", *options, *programs.values(), environment=environment
-        )
+        build = [good_enough(), "-C", MODULES / release.component, "build", *options, *release.programs.values()]
+        workshop.run(*build, environment=environment)
     return {
-        program: workshop.scrap / re.sub(r"/v\d+$", "", package).rsplit("/", 1)[1]
-        for program, package in programs.items()
+        release.named(program): workshop.scrap / re.sub(r"/v\d+$", "", package).rsplit("/", 1)[1]
+        for program, package in release.programs.items()
     }
+
+
+def build(workshop: Workshop, release: Release) -> None:
+    programs = compile_programs(workshop, release)
+    if release.archive:
+        folder = release.named(release.folder)
+        files = {f"{folder}/{name}" if folder else name: path for name, path in programs.items()}
+        pack(workshop.folder / release.named(release.archive), files)
+    else:
+        for name, path in programs.items():
+            path.rename(workshop.folder / name)
 
 
 def pack(target: Path, files: Mapping[str, Path]) -> None:
@@ -147,50 +192,20 @@ def pack(target: Path, files: Mapping[str, Path]) -> None:
                 tar.addfile(member, file)
 
 
-def archive_pin(version: str, archive: str, folder: Path, url: str) -> Mapping[str, Any]:
+def pin(release: Release, folder: Path, url: str) -> Mapping[str, Any]:
+    """What `site_pins` says of a release that is one archive."""
+    archive = release.named(release.archive)
     entry = {"url": f"{url}/{archive}", "sha256": sha256(folder / archive)}
-    return {"version": version, "archives": {ARCHITECTURE: entry}}
+    return {"version": release.version, "archives": {ARCHITECTURE: entry}}
 
 
-ETCD = {
-    "etcd": "go.etcd.io/etcd/server/v3",
-    "etcdctl": "go.etcd.io/etcd/etcdctl/v3",
-    "etcdutl": "go.etcd.io/etcd/etcdutl/v3",
-}
-ETCD_VERSION = version_of("etcd", ETCD["etcd"])
-ETCD_RELEASE = f"etcd-v{ETCD_VERSION}-linux-{ARCHITECTURE}"
-
-WEED = {"weed": "github.com/seaweedfs/seaweedfs/weed"}
-# The number that the program says of itself; the module has no tags.
-WEED_VERSION = "4.53"
-WEED_RELEASE = f"linux_{ARCHITECTURE}"
-
-
-def build_etcd(workshop: Workshop) -> None:
-    programs = compile_programs(workshop, "etcd", ETCD)
-    files = {f"{ETCD_RELEASE}/{name}": path for name, path in programs.items()}
-    pack(workshop.folder / f"{ETCD_RELEASE}.tar.gz", files)
-
-
-def build_weed(workshop: Workshop) -> None:
-    pack(workshop.folder / f"{WEED_RELEASE}.tar.gz", compile_programs(workshop, "seaweedfs", WEED))
-
-
-etcd = Artifact(
-    component="etcd",
-    version=ETCD_VERSION,
-    groups=("database",),
-    ingredients=ingredients("etcd"),
-    build=build_etcd,
-    pin=lambda folder, url: archive_pin(ETCD_VERSION, f"{ETCD_RELEASE}.tar.gz", folder, url),
-    archive=f"{ETCD_RELEASE}.tar.gz",
-)
-seaweedfs = Artifact(
-    component="seaweedfs",
-    version=WEED_VERSION,
-    groups=("objects",),
-    ingredients=ingredients("seaweedfs"),
-    build=build_weed,
-    pin=lambda folder, url: archive_pin(WEED_VERSION, f"{WEED_RELEASE}.tar.gz", folder, url),
-    archive=f"{WEED_RELEASE}.tar.gz",
-)
+def artifact(release: Release) -> Artifact:
+    return Artifact(
+        component=release.component,
+        version=release.version,
+        groups=release.groups,
+        ingredients=ingredients(release),
+        build=lambda workshop: build(workshop, release),
+        pin=lambda folder, url: pin(release, folder, url),
+        archive=release.named(release.archive),
+    )

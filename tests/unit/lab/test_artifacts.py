@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab import debian, topology
-from lab.artifacts import catalogue, golang, pgvector, store, wheels
+from lab.artifacts import catalogue, golang, pgvector, programs, store, wheels
 from lab.errors import LabError
 from lab.progress import Progress
 
@@ -94,7 +94,8 @@ def test_an_archive_is_the_same_whenever_it_is_packed(tmp_path):
 
 def test_the_pin_of_an_archive_has_its_address_and_checksum(tmp_path):
     (tmp_path / "etcd.tar.gz").write_text("")
-    pin = golang.archive_pin("3.6.14", "etcd.tar.gz", tmp_path, "http://10.77.0.1:3142/lab/etcd")
+    release = golang.Release("etcd", {}, archive="etcd.tar.gz", known_version="3.6.14")
+    pin = golang.pin(release, tmp_path, "http://10.77.0.1:3142/lab/etcd")
     assert pin["version"] == "3.6.14"
     assert pin["archives"][golang.ARCHITECTURE] == {
         "url": "http://10.77.0.1:3142/lab/etcd/etcd.tar.gz",
@@ -137,8 +138,28 @@ def test_a_newer_go_beside_an_old_one_will_do(monkeypatch):
 
 def test_the_lab_builds_the_versions_of_the_bundle():
     bundle = debian.bundle()
-    built = {"etcd": golang.ETCD_VERSION, "patroni": wheels.wanted()["patroni"], "pgvector": pgvector.VERSION}
+    built = {"patroni": wheels.wanted()["patroni"], "pgvector": pgvector.VERSION}
+    built |= {release.component: release.version for release in programs.RELEASES if release.component in bundle}
+    # Its module has no tags: the lab takes what the proxy of Go has.
+    del built["seaweedfs"]
     assert built == {name: bundle[name]["version"] for name in built}
+
+
+def test_programs_that_are_no_archive_lie_by_themselves(tmp_path, monkeypatch):
+    program = tmp_path / "cmd"
+    program.write_text("program")
+    monkeypatch.setattr(golang, "compile_programs", lambda _workshop, _release: {"runc.amd64": program})
+    workshop = store.Workshop(lab(tmp_path), NoMembers(), artifact(None), tmp_path / "made")
+    workshop.folder.mkdir()
+    golang.build(workshop, golang.Release("runc", {}, known_version="1.4.3"))
+    assert [path.name for path in workshop.folder.iterdir()] == ["runc.amd64"]
+
+
+def test_the_version_of_a_release_is_that_of_the_innermost_module_with_its_programs():
+    assert golang.version_of("etcd", "go.etcd.io/etcd/server/v3") == "3.6.14"
+    assert golang.version_of("containerd", "github.com/containerd/containerd/v2/cmd/ctr") == "2.3.4"
+    with pytest.raises(AssertionError, match="no module with example"):
+        golang.version_of("etcd", "example.com/etcd")
 
 
 def test_every_wheel_is_locked_by_its_hash(tmp_path):
@@ -156,5 +177,6 @@ def test_the_list_of_wheels_pins_every_project():
 
 
 def test_every_file_of_a_recipe_is_in_its_key():
-    for module in ("etcd", "seaweedfs"):
-        assert Path(golang.MODULES / module / "go.sum").read_text() in golang.ingredients(module)
+    for release in programs.RELEASES:
+        sums = [path.read_text() for path in (golang.MODULES / release.component).rglob("go.sum")]
+        assert sums and all(text in golang.ingredients(release) for text in sums)
