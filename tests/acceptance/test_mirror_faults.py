@@ -1,0 +1,388 @@
+"""A bundle on its way to a hardened mirror: what is refused, what is sent, what is served while something breaks."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import bundles, cgroups, mirrors, packages, scratch
+from lab.bundles import Bundle
+from lab.processes import kill_tree
+
+KILLS = int(os.environ.get("KILLS", "10"))
+LOAD = "tests/acceptance/mirror_load.yml"
+PAUSE, APP = "registry.k8s.io/pause", "docker.io/lab/app"
+OLD, NEW = "2026.11.25", "2026.12.01"
+MEGABYTE = 1 << 20
+# Signatures, questions and answers of a run that brings nothing.
+TALK = 3 * MEGABYTE
+
+
+class Site(mirrors.Site):
+    """A site with one mirror and one host that uses it."""
+
+    def load(self, bundle: Path, **more: Any) -> Any:
+        return self.play(LOAD, extra_vars={"mirror_bundle": str(bundle), **more})
+
+    def received(self) -> int:
+        """Bytes that the network card of the mirror has received."""
+        return int(self.root("ops1", "cat /sys/class/net/host0/statistics/rx_bytes"))
+
+    def state(self) -> str:
+        """What stands on the mirror, by name, size and age."""
+        return self.root(
+            "ops1", f"cd {mirrors.ROOT} && find . ! -name .lock -printf '%P %s %T@ %l\\n' | sort | sha256sum"
+        )
+
+    def forget(self, release: str) -> None:
+        """As if this release had never come."""
+        self.root("ops1", f"cd {mirrors.ROOT} && rm -rf previous incoming releases/{release}-* releases/.{release}*")
+        run = self.play("playbooks/mirror-gc.yml")
+        assert run.status == "successful", run.failures
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    # Beside the blobs that the bundles share, so that they are links.
+    place = bundles.home() / "faults"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    yield place
+    shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def old(folder: Path) -> Bundle:
+    return bundles.make(folder / "old", OLD, images={f"{PAUSE}:3.10.2": 1, f"{APP}:1.0": 60})
+
+
+@pytest.fixture(scope="module")
+def new(folder: Path) -> Bundle:
+    return bundles.make(folder / "new", NEW, ["cowsay"], images={f"{PAUSE}:3.10.2": 1, f"{APP}:1.1": 40})
+
+
+@pytest.fixture(scope="module")
+def site(folder: Path, old: Bundle) -> Iterator[Site]:
+    """Hardened and firewalled from the bundle alone: the lab's package cache is off before the first run."""
+    tree = {
+        "app": {"children": {"workers": {"hosts": {"worker1": {"ansible_host": "10.89.2.21"}}}}},
+        "ops": {"children": {"mirror": {"hosts": {"ops1": {"ansible_host": "10.89.4.11"}}}}},
+    }
+    inventory = scratch.copy_of_example(folder / "inventory", "mirrortwo", "89", tree=tree)
+    variables = scratch.load(inventory / "group_vars/all/site.yml")
+    for name in ("packages_repositories", "lab_repositories", "site_extra_flows"):
+        del variables[name]
+    del variables["site_services"]["packages"]
+    scratch.dump(inventory / "group_vars/all/site.yml", {**variables, **old.variables(), "lab_artifacts": []})
+    with scratch.running(inventory) as running:
+        found = Site(running.inventory)
+        packages.down(cgroups.members_of(found.lab.name))
+        for playbook in ("playbooks/mirror.yml", "playbooks/harden.yml", "playbooks/segment.yml"):
+            run = found.play(playbook)
+            assert run.status == "successful", run.failures
+        yield found
+
+
+def messages(run: Any) -> str:
+    return "\n".join(failure.message for failure in run.failures)
+
+
+def copied(bundle: Bundle, name: str) -> Path:
+    """A bundle beside the other one whose files may be altered."""
+    folder = bundle.folder.with_name(name)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(bundle.folder, folder, copy_function=os.link)
+    return folder
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    path.unlink()
+    path.write_bytes(content)
+
+
+def blob(bundle: Bundle, folder: Path, artefact: str) -> Path:
+    named = bundle.image(artefact.rpartition(":")[0]) if ":" in artefact else bundle.lock.file(artefact)
+    digest: str = named.digest
+    return folder / "blobs/sha256" / digest.removeprefix("sha256:")
+
+
+def artefacts(bundle: Bundle) -> dict[str, str]:
+    """One of each kind, by kind."""
+    found = {file.kind: file.path for file in bundle.lock.files}
+    return {**found, "image": f"{APP}:1.1"}
+
+
+# What arrives
+
+
+def test_a_second_load_sends_nothing_and_changes_nothing(site: Site, old: Bundle) -> None:
+    before, state = site.received(), site.state()
+    run = site.load(old.folder)
+    assert run.status == "successful", run.failures
+    assert run.total_changed == 0
+    assert site.state() == state
+    assert site.received() - before < TALK < old.size / 10
+    print(json.dumps({"second load": site.received() - before, "bundle": old.size}))
+
+
+@pytest.mark.parametrize("kind", ["archive", "wheel", "package", "index", "key", "image"])
+@pytest.mark.parametrize("fault", ["flipped", "truncated", "missing"])
+def test_a_damaged_artefact_is_refused_by_its_name_and_nothing_is_sent(
+    site: Site, new: Bundle, kind: str, fault: str
+) -> None:
+    artefact = artefacts(new)[kind]
+    folder = copied(new, "damaged")
+    path = blob(new, folder, artefact)
+    content = path.read_bytes()
+    if fault == "missing":
+        path.unlink()
+    elif fault == "truncated":
+        rewrite(path, content[:-1])
+    else:
+        rewrite(path, bytes([content[0] ^ 1]) + content[1:])
+    refused(site, folder, artefact)
+
+
+def swap(bundle: Bundle, folder: Path) -> str:
+    one, other = (blob(bundle, folder, artefacts(bundle)[kind]) for kind in ("archive", "wheel"))
+    contents = one.read_bytes(), other.read_bytes()
+    rewrite(one, contents[1])
+    rewrite(other, contents[0])
+    return "in its place stands"
+
+
+def extra(_bundle: Bundle, folder: Path) -> str:
+    (folder / "blobs/sha256" / hashlib.sha256(b"extra").hexdigest()).write_bytes(b"extra")
+    return "is not in the lock"
+
+
+def edited(_bundle: Bundle, folder: Path) -> str:
+    lock = folder / "lock.json"
+    rewrite(lock, lock.read_bytes().replace(b'"version": "1.1"', b'"version": "1.2"'))
+    return "it was changed after the key"
+
+
+def foreign(bundle: Bundle, folder: Path) -> str:
+    for name in ("lock.json", "lock.json.sig", "oci-layout", "index.json", "sbom.cdx.json"):
+        (folder / name).unlink()
+    bundles.write_lock(folder, bundle.lock, signed_by="stranger")
+    return "which is not one of release@lab"
+
+
+def unsigned(_bundle: Bundle, folder: Path) -> str:
+    (folder / "lock.json.sig").unlink()
+    return "the bundle is not signed"
+
+
+def replayed(bundle: Bundle, folder: Path) -> str:
+    for name in ("lock.json", "lock.json.sig", "oci-layout", "index.json", "sbom.cdx.json"):
+        (folder / name).unlink()
+    bundles.write_lock(folder, dataclasses.replace(bundle.lock, release="2026.11.24"))
+    return f"release 2026.11.24 is older than {OLD}, which the site has"
+
+
+@pytest.mark.parametrize("tamper", [swap, extra, edited, foreign, unsigned, replayed])
+def test_a_bundle_that_is_not_what_was_signed_is_refused_and_nothing_is_sent(
+    site: Site, new: Bundle, tamper: Callable[[Bundle, Path], str]
+) -> None:
+    folder = copied(new, "tampered")
+    refused(site, folder, tamper(new, folder))
+
+
+def refused(site: Site, folder: Path, reason: str) -> None:
+    before, state = site.received(), site.state()
+    run = site.load(folder)
+    assert run.status == "failed"
+    assert reason in messages(run), messages(run)
+    assert "the bundle is refused" in messages(run)
+    assert site.state() == state
+    assert site.received() - before < TALK
+
+
+# What breaks
+
+
+def test_a_disk_that_is_full_is_said_and_the_load_goes_on_when_there_is_room(site: Site, new: Bundle) -> None:
+    assert site.command("fill", "ops1").returncode == 0
+    try:
+        run = site.load(new.folder)
+        assert run.status == "failed"
+        assert "playbooks/mirror-gc.yml" in messages(run) or "No space left" in messages(run), messages(run)
+        assert site.served("ops1").startswith(OLD)
+        assert site.pull("worker1", "10.89.4.11", dataclasses.asdict(image(site, APP))).returncode == 0
+    finally:
+        assert site.command("fill", "ops1", "--free").returncode == 0
+    run = site.load(new.folder)
+    assert run.status == "successful", run.failures
+    assert site.served("ops1").startswith(NEW)
+    back(site)
+
+
+def test_a_second_load_at_once_is_refused_and_says_who_is_at_work(site: Site, new: Bundle) -> None:
+    site.root("ops1", f"systemd-run --quiet --collect --unit=other flock {mirrors.ROOT}/.lock sleep 600")
+    try:
+        run = site.load(new.folder, mirror_load_megabytes=8)
+        assert run.status == "failed"
+        assert "another load is at work in /srv/onprem-dify/mirror (process " in messages(run)
+        assert site.served("ops1").startswith(OLD)
+    finally:
+        site.root("ops1", "systemctl stop other")
+
+
+def test_two_loads_at_once_end_with_the_whole_release(site: Site, new: Bundle) -> None:
+    loads = [start(site, new) for _number in range(2)]
+    outputs = [load.communicate()[0] for load in loads]
+    for load, output in zip(loads, outputs, strict=True):
+        assert load.returncode == 0 or "run it again" in output or "another load" in output, output
+    run = site.load(new.folder)
+    assert run.status == "successful", run.failures
+    whole(site, new)
+    back(site)
+
+
+def test_a_load_that_is_killed_at_any_moment_is_done_by_the_next_one(site: Site, new: Bundle, old: Bundle) -> None:
+    """Killed are by turns all of the controller, and the module on the mirror. What came is not sent again."""
+    started = time.monotonic()
+    site.received()
+    load = start(site, new)
+    assert load.wait() == 0
+    seconds = time.monotonic() - started
+    back(site)
+    missing = sum(new.lock.missing_in(old.lock).values())
+    piece = 4 * MEGABYTE
+    figures = []
+    for number in range(KILLS):
+        moment = random.Random(number).uniform(0.1, 0.95) * seconds
+        before = site.received()
+        load = start(site, new)
+        time.sleep(moment)
+        if number % 2:
+            kill_tree(load.pid)
+        else:
+            site.run("ops1", "kill -9 $(pgrep -f '[A]nsiballZ_mirror_')")
+        load.communicate()
+        served = site.served("ops1")
+        assert served.startswith((OLD, NEW))
+        whole(site, old if served.startswith(OLD) else new)
+        run = site.load(new.folder, mirror_load_megabytes=4)
+        assert run.status == "successful", run.failures
+        whole(site, new)
+        twice = site.received() - before - missing
+        # At most the load that was on its way travels again, besides talk and the headers of packets.
+        assert twice < piece + 3 * TALK + missing / 20, f"killed after {moment:.1f} s: {twice} bytes"
+        figures.append({"moment": round(moment, 1), "served": served[:10], "twice": twice})
+        back(site)
+    print(json.dumps({"seconds": round(seconds, 1), "missing": missing, "kills": figures}))
+
+
+def start(site: Site, bundle: Bundle) -> subprocess.Popen[str]:
+    command = ["ansible-playbook", LOAD, "-i", str(site.inventory)]
+    command += ["-e", json.dumps({"mirror_bundle": str(bundle.folder), "mirror_load_megabytes": 4})]
+    return subprocess.Popen(
+        command, cwd=scratch.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+
+
+def back(site: Site) -> None:
+    """To the old release, as if the new one had never come."""
+    site.root("ops1", f"cd {mirrors.ROOT} && ln -sfn releases/$(ls releases | grep ^{OLD}) current")
+    site.forget(NEW)
+
+
+def whole(site: Site, bundle: Bundle) -> None:
+    """What a client gets is all of this release."""
+    assert site.serves("ops1") == json.loads(bundle.lock.dump())
+    for one in bundle.lock.images:
+        done = site.pull("worker1", "10.89.4.11", dataclasses.asdict(one), tag=True)
+        assert done.returncode == 0, done.stderr
+
+
+def image(site: Site, name: str) -> Any:
+    module = bundles.product.module_utils("bundle_lock")
+    lock = module.Lock.parse(module.canonical(site.serves("ops1")))
+    return next(one for one in lock.images if one.name == name)
+
+
+def test_a_pull_goes_on_where_the_registry_was_restarted(site: Site, old: Bundle) -> None:
+    layer = max(old.image(APP).blobs, key=lambda one: one.size)
+    url = f"https://10.89.4.11:5000/v2/{APP}/blobs/{layer.digest}"
+    site.root("worker1", "rm -f /root/layer")
+    fetch = f"curl --silent --fail --cacert {mirrors.CA_FILE} --limit-rate 12M --continue-at - --output /root/layer"
+    pulling = subprocess.Popen(
+        mirrors.ssh.command(site.lab, site.lab.host("worker1"), f"sudo {fetch} {url}", batch=True),
+        stdin=subprocess.DEVNULL,
+    )
+    time.sleep(2)
+    site.root("ops1", "systemctl restart onprem-dify-registry")
+    broken = pulling.wait()
+    assert broken != 0
+    there = int(site.root("worker1", "stat --format=%s /root/layer"))
+    assert 0 < there < layer.size
+    site.root("worker1", f"{fetch} --retry 5 --retry-connrefused --retry-delay 1 {url}")
+    assert site.root("worker1", "sha256sum /root/layer").split()[0] == layer.digest.removeprefix("sha256:")
+    whole(site, old)
+
+
+# Back, and room
+
+
+def test_a_release_goes_back_and_what_runs_of_the_other_one_can_still_be_pulled(
+    site: Site, old: Bundle, new: Bundle
+) -> None:
+    assert site.load(new.folder).status == "successful"
+    # The cluster still runs the old images after the load, and the new ones after going back.
+    assert site.pull("worker1", "10.89.4.11", dataclasses.asdict(old.image(APP))).returncode == 0
+    site.root("worker1", "apt-get update --quiet && apt-get install --yes cowsay")
+    leave = {"mirror_rollback_from": NEW}
+    assert site.play("playbooks/mirror-rollback.yml", extra_vars=leave).total_changed == 1
+    assert site.play("playbooks/mirror-rollback.yml", extra_vars=leave).total_changed == 0
+    whole(site, old)
+    assert site.pull("worker1", "10.89.4.11", dataclasses.asdict(new.image(APP))).returncode == 0
+    site.root("worker1", "apt-get update --quiet")
+    assert "Candidate: 3" not in site.root("worker1", "apt-cache policy cowsay")
+    assert site.load(new.folder).status == "successful"
+    whole(site, new)
+
+
+def test_room_is_made_by_command_and_what_is_served_stays(site: Site, old: Bundle, new: Bundle, folder: Path) -> None:
+    assert site.play("playbooks/mirror-gc.yml").total_changed == 0
+    newest = bundles.make(folder / "newest", "2026.12.24", images={f"{PAUSE}:3.10.2": 1})
+    assert site.load(newest.folder).status == "successful"
+    before = int(site.root("ops1", f"du --summarize --bytes {mirrors.ROOT}").split()[0])
+    assert site.play("playbooks/mirror-gc.yml").total_changed == 1
+    freed = before - int(site.root("ops1", f"du --summarize --bytes {mirrors.ROOT}").split()[0])
+    assert freed > max(one.size for one in old.image(APP).blobs)
+    whole(site, newest)
+    assert site.pull("worker1", "10.89.4.11", dataclasses.asdict(new.image(APP))).returncode == 0
+    assert site.pull("worker1", "10.89.4.11", dataclasses.asdict(old.image(APP))).returncode != 0
+
+
+def test_a_bundle_on_a_disk_of_the_mirror_is_loaded_too(site: Site, folder: Path) -> None:
+    last = bundles.make(folder / "last", "2026.12.31", images={f"{PAUSE}:3.10.2": 1})
+    machine = site.lab.host("ops1")
+    tar = subprocess.Popen(["tar", "-C", str(last.folder), "-c", "."], stdout=subprocess.PIPE)
+    put = mirrors.ssh.command(
+        site.lab, machine, "sudo sh -c 'mkdir -p /media/bundle && tar -xC /media/bundle'", batch=True
+    )
+    assert subprocess.run(put, stdin=tar.stdout, check=False).returncode == 0
+    on_host = {"mirror_bundle": "", "mirror_bundle_on_host": "/media/bundle"}
+    path = site.root("ops1", "ls /media/bundle/blobs/sha256/* | head -n 1")
+    site.root("ops1", f"cp {path} /root/kept && printf x >> {path}")
+    run = site.play(LOAD, extra_vars=on_host)
+    assert run.status == "failed" and "the bundle is refused" in messages(run)
+    site.root("ops1", f"cp /root/kept {path}")
+    run = site.play(LOAD, extra_vars=on_host)
+    assert run.status == "successful", run.failures
+    whole(site, last)
+    assert site.play(LOAD, extra_vars=on_host).total_changed == 0
