@@ -3,7 +3,6 @@
 import re
 import tarfile
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
