@@ -66,7 +66,8 @@ class ActionModule(ActionBase):
         try:
             built = self._build(values).run()
         except (BuildError, pins.PinError, SourceError, bundle_systems.UnknownSystemError) as error:
-            raise AnsibleActionFail(f"The bundle was not built. {error}") from error
+            # Ansible would add the message of each cause, which is the same again.
+            raise AnsibleActionFail(f"The bundle was not built. {error}") from None
         for line in built.left_out:
             display.warning(f"not in the bundle: {line}")
         if not values["signing_key"]:

@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import datetime
 import email.utils
-import gzip
 import hashlib
-import lzma
 import os
 import re
 import shutil
@@ -120,6 +118,7 @@ class Apt:
             "Dir::State": f"{work}/state",
             "Dir::State::status": f"{work}/state/status",
             "Dir::Cache": f"{work}/cache",
+            "Dir::Cache::srcpkgcache": "",
             "Dir::Etc::main": "/dev/null",
             "Dir::Etc::parts": f"{work}/etc/parts",
             "Dir::Etc::preferences": "/dev/null",
@@ -277,11 +276,8 @@ def repository(system: System, release: str, by_architecture: Mapping[str, Itera
     """The files of a repository below the folder of its suite, without the signature, by path."""
     files: dict[str, bytes] = {}
     for architecture, packages in sorted(by_architecture.items()):
-        plain = index(packages, system)
-        name = f"{SUITE_COMPONENT}/binary-{architecture}/Packages"
-        files[name] = plain
-        files[f"{name}.gz"] = gzip.compress(plain, compresslevel=9, mtime=0)
-        files[f"{name}.xz"] = lzma.compress(plain, preset=6)
+        # Not compressed: the same bytes compressed differ from one machine to another.
+        files[f"{SUITE_COMPONENT}/binary-{architecture}/Packages"] = index(packages, system)
     lines = [
         "Origin: onprem.dify",
         "Label: onprem.dify",

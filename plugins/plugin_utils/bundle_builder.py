@@ -365,7 +365,7 @@ class Build:
         written = [name for name, data in derived.items() if write_file(folder / name, data)]
         self._clear(lock)
         signed = self._sign(text)
-        return Result(bool(written) or signed, lock, self.meter.fetched, tuple(self.found.left_out))
+        return Result(bool(written) or signed, lock, self.meter.fetched, tuple(sorted(self.found.left_out)))
 
     def _lock(self) -> Lock:
         files = tuple(self.found.files.values())

@@ -9,13 +9,14 @@ the same files always give the same tarball.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
 import json
+import struct
 import subprocess
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from typing import Any
 
 MANIFEST, FILES = "MANIFEST.json", "FILES.json"
 EXECUTABLE = 0o111
+# The most that a block of gzip can hold.
+BLOCK = 0xFFFF
 
 
 class CollectionError(Exception):
@@ -147,4 +150,13 @@ def _tarball(content: Mapping[str, bytes | None], modes: Mapping[str, int]) -> b
             entry.type = tarfile.DIRTYPE if data is None else tarfile.REGTYPE
             entry.size = len(data or b"")
             archive.addfile(entry, io.BytesIO(data or b""))
-    return gzip.compress(raw.getvalue(), compresslevel=9, mtime=0)
+    return stored(raw.getvalue())
+
+
+def stored(data: bytes) -> bytes:
+    """The data in the form of gzip, not compressed: compressed it would differ from one machine to another."""
+    blocks = [data[start : start + BLOCK] for start in range(0, len(data), BLOCK)] or [b""]
+    parts = [b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"]
+    for number, block in enumerate(blocks, start=1):
+        parts += [struct.pack("<BHH", number == len(blocks), len(block), len(block) ^ 0xFFFF), block]
+    return b"".join([*parts, struct.pack("<II", zlib.crc32(data), len(data) & 0xFFFFFFFF)])

@@ -25,6 +25,8 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import 
 
 PART = ".part-"
 SECONDS = 60
+# A name that is not found for a moment must not end a build of hours.
+PAUSES = (1.0, 3.0)
 
 
 class FetchError(Exception):
@@ -89,10 +91,14 @@ class Fetcher:
                 self._account(found, size)
                 return found
             address = self.sources.of(upstream)
-            try:
-                self._bring(name, address, digest, size)
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                raise FetchError(f"{name}: {address}: {_reason(error)}") from error
+            for pause in (*PAUSES, None):
+                try:
+                    self._bring(name, address, digest, size)
+                    break
+                except (OSError, http.client.HTTPException, ValueError) as error:
+                    if pause is None or not _may_pass(error):
+                        raise FetchError(f"{name}: {address}: {_reason(error)}") from error
+                    self.meter.wait(pause)
             return self.kept.right(digest)
 
     def _account(self, found: int, announced: int | None) -> None:
@@ -200,6 +206,14 @@ def _extent(answer: Any, wanted: int) -> tuple[int, int | None]:
         answer.seek(wanted)
         return wanted, length
     return 0, length
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the same request may succeed a moment later. What a server answers on purpose it answers again."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code >= http.client.INTERNAL_SERVER_ERROR or error.code == http.client.TOO_MANY_REQUESTS
+    reason = error.reason if isinstance(error, urllib.error.URLError) else error
+    return not isinstance(reason, (ssl.SSLCertVerificationError, FileNotFoundError, PermissionError, ValueError))
 
 
 def _reason(error: Exception) -> str:

@@ -38,6 +38,11 @@ class Meter:
         if self._stopped.is_set():
             raise StoppedError
 
+    def wait(self, seconds: float) -> None:
+        """Pause, but not longer than the others go on."""
+        self._stopped.wait(seconds)
+        self.check()
+
     def want(self, size: int) -> None:
         with self._lock:
             self.wanted += size

@@ -183,6 +183,7 @@ class Wheels:
                 if self.kept.size(digest) is None:
                     self.kept.store.adopt(path, digest, size)
                     self.kept.right(digest)
+        shutil.rmtree(brought)
         return wheels
 
     def _pip(self, wish: Wish, *words: str) -> None:
@@ -214,7 +215,8 @@ def complaint(errors: str) -> str:
     """What pip says, in one line: the wheel and its hashes, or what it did not find."""
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
     start = next((number for number, line in enumerate(lines) if line.startswith("ERROR:")), max(len(lines) - 1, 0))
-    return " ".join(line.removeprefix("ERROR:").strip() for line in lines[start : start + 6]) or "pip failed silently"
+    words = [word for line in lines[start : start + 6] for word in line.removeprefix("ERROR:").split()]
+    return " ".join(words) or "pip failed silently"
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
