@@ -22,7 +22,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import St
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_verify import trusted, verify
 from ansible_collections.onprem.dify.plugins.module_utils.mirror_carry import MEGABYTE, loads, pack, pieces, texts_of
 from ansible_collections.onprem.dify.plugins.module_utils.mirror_load import RESERVE, accepted, too_small
-from ansible_collections.onprem.dify.plugins.module_utils.mirror_store import DIRECTORY, MirrorError
+from ansible_collections.onprem.dify.plugins.module_utils.mirror_store import DIRECTORY, MirrorError, name_of
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
 display = Display()
@@ -135,4 +135,5 @@ class ActionModule(ActionBase):
         after = f"{lock.release} ({LOCK} {lock.digest}), {sent} bytes to send\n" if changed else ""
         header = {"before_header": self._directory, "after_header": self._directory}
         diff = {**header, "before": "", "after": after}
-        return {"changed": changed, "release": lock.release, "digest": lock.digest, "sent": sent, "diff": diff}
+        names = {"release": name_of(lock), "digest": lock.digest}
+        return {"changed": changed, **names, "sent": sent, "diff": diff}

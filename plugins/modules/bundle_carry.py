@@ -58,10 +58,10 @@ EXAMPLES = r"""
 
 RETURN = r"""
 release:
-  description: The release of the bundle.
+  description: The release of the bundle, by its name on a mirror.
   returned: success
   type: str
-  sample: "2026.11.25"
+  sample: 2026.11.25-0123456789ab
 digest:
   description: Digest of its lock.
   returned: success

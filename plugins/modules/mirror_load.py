@@ -32,6 +32,12 @@ options:
   bundle:
     description: The folder of a bundle on the host. Without it, what was carried here is loaded, if anything was.
     type: path
+  release:
+    description:
+      - The release that M(onprem.dify.bundle_carry) has named.
+      - In check mode nothing was carried, and this is what would be loaded.
+    type: str
+    default: ""
   signers:
     description: Whom the site trusts to sign bundles, in lines such as C(release@bank.internal ssh-ed25519 AAAA...).
     type: list
@@ -101,6 +107,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.mirror_store import (
 SPEC = {
     "directory": {"type": "path", "default": DIRECTORY},
     "bundle": {"type": "path"},
+    "release": {"type": "str", "default": ""},
     "signers": {"type": "list", "elements": "str", "required": True},
 }
 
@@ -112,6 +119,8 @@ def main() -> None:
     bundle = Path(module.params["bundle"]) if module.params["bundle"] else None
     try:
         result = bring(mirror, bundle, module.params["signers"], module.check_mode)
+        if module.check_mode:
+            result = foreseen(result, module.params["release"])
     except (MirrorError, SignatureError, LockError, StoreError) as error:
         module.fail_json(msg=str(error))
     except OSError as error:
@@ -127,6 +136,13 @@ def bring(mirror: Mirror, bundle: Path | None, signers: list[str], check_mode: b
         lock = check(mirror, source, parse_signers(signers), whole=bundle is not None) if source else None
         done = load(mirror, source, lock) if source and lock and not check_mode else Loaded()
     return _result(mirror, done, before, lock)
+
+
+def foreseen(result: dict[str, Any], release: str) -> dict[str, Any]:
+    """The result of a dry run, in which the carried release is not there yet."""
+    if release in ("", result["release"]):
+        return result
+    return {**result, "changed": True, "release": release, "diff": {**result["diff"], "after": f"{release}\n"}}
 
 
 def _result(mirror: Mirror, done: Loaded, before: str, lock: Lock | None) -> dict[str, Any]:
