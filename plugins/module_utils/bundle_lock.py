@@ -134,7 +134,7 @@ class Lock:
         wanted = {"format", *(field.name for field in dataclasses.fields(cls))}
         _same_fields(LOCK, content, wanted)
         lock = cls(
-            release=content["release"] if isinstance(content["release"], str) else _refuse("release is not text"),
+            release=_word("release", content["release"]),
             architectures=_words("architectures", content["architectures"]),
             systems=_words("systems", content["systems"]),
             components=_records(Component, "components", content["components"]),
@@ -301,6 +301,10 @@ def _same_fields(where: str, content: Mapping[str, Any], wanted: Iterable[str]) 
         raise LockError("\n".join(faults))
 
 
+def _word(where: str, value: Any) -> str:
+    return value if isinstance(value, str) else _refuse(f"{where} is not text")
+
+
 def _words(where: str, value: Any) -> Tuple[str, ...]:
     if isinstance(value, list) and all(isinstance(word, str) for word in value):
         return tuple(value)
@@ -323,7 +327,7 @@ def _record(kind: Type[Record], where: str, entry: Any) -> Record:
         if field == "blobs":
             values[field] = _records(Blob, f"{where.split(': ', 1)[1]}.blobs", value)
         elif field == "size":
-            if type(value) is not int:
+            if not isinstance(value, int) or isinstance(value, bool):
                 raise LockError(f"{where}: size is not a whole number")
         elif not isinstance(value, str) and not (field == "end_of_life" and value is None):
             raise LockError(f"{where}: {field} is not text")

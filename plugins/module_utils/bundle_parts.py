@@ -356,7 +356,7 @@ def _manifest(sources: Sequence[Path]) -> Manifest:
 def _check_target(target: Path, work: Path, manifest: Manifest) -> None:
     """Only what an earlier join left may be there."""
     known = {path for path, _size in manifest.files}
-    for folder in {target, work}:
+    for folder in dict.fromkeys([target, work]):
         for path in folder.rglob("*") if folder.is_dir() else ():
             name = str(path.relative_to(folder))
             of_it = name in known if path.is_symlink() or not path.is_dir() else f"{BLOBS}/".startswith(f"{name}/")
@@ -474,6 +474,6 @@ def _text(value: Any) -> str:
 
 
 def _count(value: Any) -> int:
-    if type(value) is int and value >= 0:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     raise TypeError

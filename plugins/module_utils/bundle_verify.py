@@ -207,7 +207,7 @@ def _verify_names(folder: Path, verdict: Verdict, lock: Lock, delta: bool) -> No
     derived = {LAYOUT: layout(), INDEX: index(lock), SBOM: sbom(lock)}
     files = {LOCK, SIGNATURE, *derived, *([TOOL] if tool else []), *([DELTA] if delta else [])}
     for name in _names(folder):
-        if name not in files and name != BLOBS.split("/")[0]:
+        if name not in files and name != BLOBS.partition("/")[0]:
             verdict.refuse("extra", name, "is not a part of a bundle")
     for name, content in derived.items():
         try:

@@ -34,7 +34,7 @@ class BundleAction(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, given = self.validate_argument_spec(argument_spec=self.OPTIONS, **self.RULES)
+        _checked, given = self.validate_argument_spec(argument_spec=self.OPTIONS, **self.RULES)
         if self.WRITES and self._task.check_mode:
             return {**result, "skipped": True, "msg": "nothing is written in check mode"}
         try:
