@@ -46,6 +46,8 @@ ARGUMENTS = {
     "repositories": {"type": "list", "elements": "dict", "default": [], "options": REPOSITORY},
     "keyrings": {"type": "dict", "default": {}, "no_log": False},
     "packages": {"type": "list", "elements": "str", "default": []},
+    "earlier": {"type": "list", "elements": "path", "default": []},
+    "controller_pythons": {"type": "list", "elements": "str", "default": []},
     "wheel_links": {"type": "list", "elements": "str", "default": []},
     "ca_file": {"type": "path", "default": ""},
     "signing_key": {"type": "path", "default": "", "no_log": False},
@@ -109,11 +111,14 @@ class ActionModule(ActionBase):
             repositories=_repositories(systems, values["repositories"], values["keyrings"]),
             repository_key=Path(values["repository_key"]),
             signing_key=Path(values["signing_key"]) if values["signing_key"] else None,
+            earlier=tuple(Path(folder).expanduser().absolute() for folder in values["earlier"]),
             wheel_links=tuple(values["wheel_links"]),
             ca_file=values["ca_file"],
             parallel=values["parallel"],
         )
-        wishes = bundle_plan.plan(site, settings.architectures, systems, roles, values["packages"])
+        wishes = bundle_plan.plan(
+            site, settings.architectures, systems, roles, values["packages"], values["controller_pythons"]
+        )
         display.display(f"bundle {settings.release} for {', '.join(system.title for system in systems)}")
         return Build(settings, wishes, site, COLLECTION, _place_of, tool, lambda line: display.display(f"  {line}"))
 

@@ -79,11 +79,21 @@ options:
         type: path
         required: true
   keyrings:
-    description: File with the public key of a system's packages, by system, where its makers do not sign the copies that are asked.
+    description: File with the public key of a system's packages, by system, where its makers do not sign them.
     type: dict
     default: {}
   packages:
     description: Packages besides those of the roles and the pins.
+    type: list
+    elements: str
+    default: []
+  earlier:
+    description: Folders of earlier bundles. What is there and right is linked or copied from them, and not fetched.
+    type: list
+    elements: path
+    default: []
+  controller_pythons:
+    description: Versions of Python of controllers, as C(3.12), besides those of the systems.
     type: list
     elements: str
     default: []

@@ -134,6 +134,8 @@ class Apt:
             "Acquire::GzipIndexes": "true",
             "Acquire::Retries": "2",
             "Acquire::ForceHash": "SHA256",
+            # One place for all logins of the person who builds.
+            "Dir::Etc::netrc": str(Path("~/.netrc").expanduser()),
             **({"Acquire::https::CAInfo": self._ca_file} if self._ca_file else {}),
         }
         lines = [f'{name} "{value}";\n' for name, value in values.items()]

@@ -92,6 +92,7 @@ class Settings:
     repositories: Mapping[str, Sequence[Repository]]
     repository_key: Path
     signing_key: Path | None
+    earlier: tuple[Path, ...]
     wheel_links: tuple[str, ...]
     ca_file: str
     parallel: int
@@ -142,7 +143,7 @@ class Build:
         self._tool = tool
         self._report = report
         self.store = Store(settings.directory)
-        self.kept = Kept(self.store)
+        self.kept = Kept(self.store, [Store(folder) for folder in settings.earlier])
         self.meter = Meter()
         self.found = Found(left_out=list(plan.left_out))
         self._fetcher = Fetcher(self.kept, settings.sources, self.meter, settings.ca_file)

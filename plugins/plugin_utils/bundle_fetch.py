@@ -13,7 +13,7 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,9 @@ class FetchError(Exception):
 class Kept:
     """The blobs that are there. Each is read once in a build: a bundle is carried on media that forget."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, earlier: Sequence[Store] = ()) -> None:
         self.store = store
+        self._earlier = tuple(earlier)
         self._right: dict[str, int] = {}
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
@@ -55,13 +56,26 @@ class Kept:
         if digest in self._right:
             return self._right[digest]
         path = self.store.path(digest)
-        if not path.is_file():
+        if not path.is_file() and not self._take(digest, path):
             return None
         with suppress(StoreError):
             if hash_file(path) == digest:
                 return self.right(digest)
         path.unlink()
         return None
+
+    def _take(self, digest: str, path: Path) -> bool:
+        """Take a blob from an earlier bundle, as it is there: a link costs no room."""
+        found = next((store.path(digest) for store in self._earlier if store.path(digest).is_file()), None)
+        if found is None:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.hardlink_to(found)
+        except OSError:  # on another file system
+            with suppress(StoreError), found.open("rb") as content:
+                self.store.add(content, digest, found.stat().st_size)
+        return path.is_file()
 
     def right(self, digest: str) -> int:
         """Remember a blob that was verified just now."""

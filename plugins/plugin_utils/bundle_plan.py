@@ -14,6 +14,9 @@ from ansible_collections.onprem.dify.plugins.module_utils.pins import Pin
 from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_images, bundle_wheels
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import System, packages_of_pins
 
+# What a controller is installed from.
+CONTROLLER = "ansible-core"
+
 
 @dataclass(frozen=True)
 class Archive:
@@ -60,8 +63,10 @@ def plan(
     systems: Sequence[System],
     of_roles: Mapping[str, Mapping[str, Sequence[str]]],
     more: Sequence[str] = (),
+    controller_pythons: Sequence[str] = (),
 ) -> Plan:
     """`of_roles`: packages by system and role. `more`: packages that a site wants besides."""
+    of_systems = {system.python for system in systems}
     archives: list[Archive] = []
     images: list[bundle_images.Wish] = []
     wheels: list[bundle_wheels.Wish] = []
@@ -70,10 +75,8 @@ def plan(
         version = str(pin["version"])
         archives += _archives(pin, name, version, architectures)
         images += [bundle_images.Wish(i["name"], i["tag"], i["digest"], name, version) for i in pin.get("images") or ()]
-        for python in sorted({system.python for system in systems}) if pin.get("requirements") else ():
-            wheels += [
-                bundle_wheels.Wish(name, version, str(pin["requirements"]), python, one) for one in architectures
-            ]
+        for python in sorted(of_systems.union(controller_pythons if name == CONTROLLER else ())):
+            wheels += _wheels(pin, name, version, python, architectures)
         missing = [one for one in architectures if pin.get("archives") and one not in pin["archives"]]
         if missing:
             left_out.append(f"{name} {version} for {', '.join(missing)}: its pin names no archive for it")
@@ -83,6 +86,15 @@ def plan(
             )
     packages = [_packages(pins, system, of_roles.get(system.name, {}), more) for system in systems]
     return Plan(tuple(archives), tuple(images), tuple(wheels), tuple(packages), tuple(left_out))
+
+
+def _wheels(pin: Pin, name: str, version: str, python: str, architectures: Sequence[str]) -> list[bundle_wheels.Wish]:
+    requirements = str(pin.get("requirements") or "")
+    return [
+        bundle_wheels.Wish(name, version, requirements, python, architecture)
+        for architecture in architectures
+        if requirements
+    ]
 
 
 def _archives(pin: Pin, name: str, version: str, architectures: Sequence[str]) -> list[Archive]:

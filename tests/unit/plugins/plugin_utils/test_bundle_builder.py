@@ -63,7 +63,7 @@ def build(server: Files, key: Path, own: Path, tmp_path: Path) -> BuildOf:
                 "archives": {"amd64": archive | more.get("archive", {})},
             }
         settings = Settings(
-            directory=tmp_path / "bundle",
+            directory=tmp_path / more.get("folder", "bundle"),
             work=tmp_path / "bundle.work",
             release=release,
             architectures=("amd64",),
@@ -71,6 +71,7 @@ def build(server: Files, key: Path, own: Path, tmp_path: Path) -> BuildOf:
             repositories={},
             repository_key=tmp_path / "packages-key",
             signing_key=signing,
+            earlier=tuple(more.get("earlier", ())),
             wheel_links=(),
             ca_file="",
             parallel=2,
@@ -111,6 +112,27 @@ def test_a_newer_release_keeps_what_both_have_and_drops_the_rest(build: BuildOf,
     assert blobs == set(second.lock.blobs())
     assert set(first.lock.blobs()) - blobs
     assert [path.name for path in (tmp_path / "bundle/blobs").iterdir()] == ["sha256"]
+
+
+def test_what_an_earlier_bundle_has_is_not_fetched(build: BuildOf, server: Files, tmp_path: Path) -> None:
+    build({"one": b"1" * 500, "two": b"2"})
+    server.forget()
+    data = b"1" * 500
+    digest = hashlib.sha256(data).hexdigest()
+    second = build({"one": data, "two": b"3"}, release="2026.11.26", folder="newer", earlier=[tmp_path / "bundle"])
+    assert server.total == 1
+    assert second.fetched == 1
+    assert (tmp_path / "newer/blobs/sha256" / digest).samefile(tmp_path / "bundle/blobs/sha256" / digest)
+
+
+def test_what_an_earlier_bundle_has_is_verified_first(build: BuildOf, server: Files, tmp_path: Path) -> None:
+    build({"one": b"1" * 500})
+    blob = tmp_path / "bundle/blobs/sha256" / hashlib.sha256(b"1" * 500).hexdigest()
+    blob.write_bytes(b"0" * 500)
+    server.forget()
+    build({"one": b"1" * 500}, folder="newer", earlier=[tmp_path / "bundle"])
+    assert server.total == 500
+    assert (tmp_path / "newer/blobs/sha256" / blob.name).read_bytes() == b"1" * 500
 
 
 def test_a_failed_build_leaves_the_older_bundle_as_it_was(build: BuildOf, tmp_path: Path) -> None:

@@ -66,6 +66,16 @@ def test_wheels_are_wanted_for_each_python_and_architecture() -> None:
     ]
 
 
+def test_a_controller_may_have_a_python_that_no_host_has() -> None:
+    pins = {"ansible-core": {**PATRONI, "name": "ansible-core"}, "patroni": PATRONI}
+    found = plan(pins, controller_pythons=["3.12"]).wheels
+    assert [(wish.component, wish.python) for wish in found] == [
+        ("ansible-core", "3.11"),
+        ("ansible-core", "3.12"),
+        ("patroni", "3.11"),
+    ]
+
+
 def test_packages_are_those_of_the_roles_of_the_pins_and_of_the_site() -> None:
     of_roles = {"Debian_12": {"packages": ["chrony"], "redis": ["redis-server"]}}
     (found,) = plan({"redis": REDIS, "pgvector": PGVECTOR}, of_roles=of_roles, more=["vim"]).packages
