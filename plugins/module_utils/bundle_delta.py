@@ -21,15 +21,20 @@ from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import (
     TOOL,
     Lock,
     LockError,
-    canonical,
     release_order,
 )
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_parts import JOINING, Tally
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_signature import Signer
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import Store, StoreError, open_plain, write_file
-from ansible_collections.onprem.dify.plugins.module_utils.bundle_verify import Verdict, base_of, read, trusted, verify
+from ansible_collections.onprem.dify.plugins.module_utils.bundle_verify import (
+    Verdict,
+    base_of,
+    note,
+    read,
+    trusted,
+    verify,
+)
 
-FORMAT = 1
 # The lock and its signature come last: without them a folder is no bundle.
 _BESIDE = (LAYOUT, INDEX, SBOM, TOOL, LOCK, SIGNATURE)
 
@@ -71,8 +76,7 @@ def make(bundle: Path, base: Lock, target: Path, report: Optional[Report] = None
             new = True
         except StoreError as error:
             raise DeltaError(f"{bundle}: {artefacts[digest][0]}: {error}") from error
-    about = {"release": base.release, "digest": base.digest}
-    content = canonical({"format": FORMAT, "base": about, "blobs": len(wanted), "bytes": total})
+    content = note(base.release, base.digest, len(wanted), total)
     new = write_file(target / DELTA, content) or new
     return wanted, _copy_beside(bundle, target) or new
 
@@ -103,7 +107,7 @@ def whole(
             "base",
             str(base),
             f"it is {_release(base)}, which lacks {len(missing)} blobs of release {lock.release}. "
-            f"The delta was made for {base_of(delta)}",
+            f"The delta was made for {base_of(delta) or 'another base'}",
         )
         for digest in missing:
             verdict.refuse("missing", lock.artefacts()[digest][0], "is neither in the delta nor in the base")

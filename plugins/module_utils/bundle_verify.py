@@ -30,6 +30,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import (
     Image,
     Lock,
     LockError,
+    canonical,
     hex_of,
     index,
     layout,
@@ -48,6 +49,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import (
 # No file of a bundle that is read as a whole is larger: a lock of 100,000 artefacts has about 40 MiB.
 _MOST_TEXT = 128 << 20
 _MOST_MANIFEST = 4 << 20
+_MOST_NOTE = 1024
 _SECONDS_BETWEEN_REPORTS = 0.5
 _MOST_LINES = 50
 
@@ -209,6 +211,8 @@ def _verify_names(folder: Path, verdict: Verdict, lock: Lock, delta: bool) -> No
     for name in _names(folder):
         if name not in files and name != BLOBS.partition("/")[0]:
             verdict.refuse("extra", name, "is not a part of a bundle")
+    if delta and not base_of(folder):
+        verdict.refuse("derived", DELTA, "is not what a delta says of its base")
     for name, content in derived.items():
         try:
             if read(folder / name) != content:
@@ -241,19 +245,27 @@ def _refuse_delta(folder: Path, verdict: Verdict, lock: Lock, absent: Dict[str, 
     verdict.refuse(
         "delta",
         DELTA,
-        f"this is a delta, without {len(absent)} blobs of {sum(absent.values())} bytes which {base} has. "
+        f"this is a delta, without {len(absent)} blobs of {sum(absent.values())} bytes which {base or 'its base'} has. "
         f"Join it with that bundle, or load it where that one was loaded, to get release {lock.release}",
     )
 
 
+def note(base_release: str, base_digest: str, blobs: int, size: int) -> bytes:
+    """The file that makes a folder a delta. Nobody signed it: it serves for what a person reads."""
+    base = {"digest": base_digest, "release": base_release}
+    return canonical({"format": 1, "base": base, "blobs": blobs, "bytes": size})
+
+
 def base_of(folder: Path) -> str:
-    """What a delta says of its base. Nobody signed it, so that it serves for this message only."""
+    """What a delta says of its base."""
     try:
-        base = json.loads(read(folder / DELTA, _MOST_MANIFEST))["base"]
-        release, digest = str(base["release"]), hex_of(str(base["digest"]))
-        return f"release {release} (lock sha256:{digest})" if release_order(release) else "a base"
-    except (StoreError, LockError, ValueError, KeyError, TypeError):
-        return "a base (which one, its delta.json does not say)"
+        raw = read(folder / DELTA, _MOST_NOTE)
+        content = json.loads(raw)
+        release, digest = str(content["base"]["release"]), str(content["base"]["digest"])
+        good = raw == note(release, digest, int(content["blobs"]), int(content["bytes"])) and hex_of(digest)
+        return f"release {release} (lock {digest})" if good and release_order(release) else ""
+    except (StoreError, LockError, FileNotFoundError, ValueError, KeyError, TypeError):
+        return ""
 
 
 # Blobs

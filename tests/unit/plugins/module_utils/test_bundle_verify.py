@@ -42,7 +42,7 @@ from ansible_collections.onprem.dify.plugins.module_utils import bundle_verify
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import BLOBS, TOOL, TOOL_PATH, Lock
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_signature import sign
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import Store
-from ansible_collections.onprem.dify.plugins.module_utils.bundle_verify import Finding, Verdict, verify
+from ansible_collections.onprem.dify.plugins.module_utils.bundle_verify import Finding, Verdict, note, verify
 
 NOBODY = 65534
 # One of each kind.
@@ -416,14 +416,33 @@ def test_progress_ends_with_all_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("lock")
 def test_a_delta_is_said_to_be_one_and_its_base_named(tmp_path: Path) -> None:
-    base = {"digest": digest_of(b"base"), "release": "2026.10.01"}
-    (tmp_path / "delta.json").write_text(json.dumps({"base": base}))
+    base = digest_of(b"base")
+    (tmp_path / "delta.json").write_bytes(note("2026.10.01", base, 1, 25_000))
     assert checked(tmp_path).good
     blob(tmp_path, ETCD).unlink()
     finding = only(tmp_path)
     assert finding.kind == "delta"
-    assert f"without 1 blobs of 25000 bytes which release 2026.10.01 (lock {base['digest']}) has" in finding.message
+    assert f"without 1 blobs of 25000 bytes which release 2026.10.01 (lock {base}) has" in finding.message
     assert checked(tmp_path, elsewhere=lambda digest, size: (digest, size) == (digest_of(b"etcd " * 5000), 25000)).good
     assert only(tmp_path, elsewhere=lambda digest, size: False).kind == "delta"
-    (tmp_path / "delta.json").write_text('{"base": {"release": "\\u001b[2J", "digest": "x"}}')
-    assert "which one, its delta.json does not say" in only(tmp_path).message
+
+
+@pytest.mark.usefixtures("lock")
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"[]",
+        b'{"base": {"release": "\\u001b[2J", "digest": "x"}}',
+        note("latest", digest_of(b"base"), 1, 1),
+        note("2026.10.01", "sha256:x", 1, 1),
+        note("2026.10.01", digest_of(b"base"), 1, 1) + b" ",
+        bytes(5000),
+    ],
+)
+def test_a_note_of_a_delta_carries_nothing_else(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "delta.json").write_bytes(text)
+    assert only(tmp_path) == Finding("derived", "delta.json", "delta.json: is not what a delta says of its base")
+    blob(tmp_path, ETCD).unlink()
+    assert [finding.kind for finding in checked(tmp_path).findings] == ["derived", "delta"]
+    assert "bytes which its base has" in checked(tmp_path).findings[1].message

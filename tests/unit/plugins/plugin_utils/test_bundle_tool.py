@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from unit.plugins.module_utils.bundles import ETCD, blob, public, write_bundle
+from unit.plugins.module_utils.bundles import CONTENT, ETCD, blob, public, write_bundle
+from unit.plugins.module_utils.bundles import signers as key_holders
 
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_parts import split
+from ansible_collections.onprem.dify.plugins.module_utils.bundle_verify import verify
 from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_command
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_tool import MODULES, PACKAGE, PLUGINS, tool
 
@@ -76,6 +79,28 @@ def test_it_joins_parts(tmp_path: Path, bundle: Path, capsys: pytest.CaptureFixt
     (tmp_path / "parts" / "2026.11.25.001").unlink()
     assert bundle_command.main([*words[:2], str(tmp_path / "another")]) == 1
     assert "2026.11.25.001: is missing" in capsys.readouterr().err
+
+
+def test_a_join_that_is_killed_again_and_again_ends_with_the_same_bundle(tmp_path: Path) -> None:
+    """SIGKILL, at any moment. The folder has its name only when it is complete."""
+    large = {**CONTENT, "files/large": ("archive", "etcd", os.urandom(40 << 20))}
+    write_bundle(tmp_path / "bundle", large)
+    split(tmp_path / "bundle", tmp_path / "parts", 4_000_000)
+    (tmp_path / "onprem-dify.pyz").write_bytes(tool())
+    command = [sys.executable, "-I", str(tmp_path / "onprem-dify.pyz"), "join"]
+    command += [str(tmp_path / "parts"), str(tmp_path / "joined")]
+    killed = 0
+    for number in range(10):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            process.wait(timeout=0.12 + 0.01 * number)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed += not (tmp_path / "joined").exists()
+    assert killed
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert verify(tmp_path / "joined", key_holders()).good
 
 
 def test_a_bundle_without_a_controller_is_not_installed(
