@@ -12,10 +12,11 @@ version_added: 0.2.0
 author: onprem.dify contributors (!UNKNOWN)
 description:
   - One unit for each volume, in the forms that M(onprem.dify.configure) takes.
+  - Once they are mounted, the volumes are directories with owners of their own.
 positional: directory, images
 options:
   _input:
-    description: The volumes, each with C(name).
+    description: The volumes, each with C(name), and C(owner) and C(group) if they are not those of Dify.
     type: list
     elements: dict
     required: true
@@ -32,7 +33,8 @@ options:
 EXAMPLES = r"""
 - name: Mount the volumes
   onprem.dify.configure:
-    directories: "{{ mounts.directories }}"
+    directories:
+      - path: /srv/files
     files: "{{ mounts.files }}"
     units: "{{ mounts.units }}"
   vars:
@@ -41,23 +43,28 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: C(directories), C(files) and C(units).
+  description: C(files) and C(units), and the C(volumes) as directories.
   type: dict
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ansible.errors import AnsibleFilterError
+
 from ansible_collections.onprem.dify.plugins.module_utils import file_volumes as core
 
 
 def file_mounts(volumes: Sequence[Mapping[str, Any]], directory: str, images: str) -> dict[str, list[dict[str, Any]]]:
-    mounts = core.mounts(volumes, directory, images)
+    try:
+        mounts = core.mounts(volumes, directory, images)
+    except core.VolumeError as error:
+        raise AnsibleFilterError(str(error)) from error
     return {
-        # What lies in it before it is mounted is for nobody; afterwards its owner is that of the volume.
-        "directories": [{"path": directory}, *({"path": mount["path"]} for mount in mounts)],
         "files": [{"path": f"/etc/systemd/system/{mount['name']}", "content": mount["text"]} for mount in mounts],
         "units": [{"name": mount["name"], "enabled": True, "state": "started"} for mount in mounts],
+        # Several users share a volume by its group, which new files inherit.
+        "volumes": [{key: mount[key] for key in ("path", "owner", "group")} | {"mode": "2770"} for mount in mounts],
     }
 
 

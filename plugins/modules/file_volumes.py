@@ -13,7 +13,7 @@ version_added: 0.2.0
 author: onprem.dify contributors (!UNKNOWN)
 description:
   - Makes a file for each volume, all of its space allocated, with an ext4 file system in it. Its size is the quota.
-  - A larger size grows the volume, also while it is mounted. A smaller one is refused.
+  - A larger size grows the volume, also while it is mounted. A smaller one is refused, and so is another directory.
   - An image that a killed run left unfinished has no file system yet and is made anew. One that has is never formatted.
 options:
   volumes:
@@ -34,8 +34,18 @@ options:
         description: Not used here, so that the list may be that of role P(onprem.dify.files#role).
         type: list
         elements: str
+      owner:
+        description: Not used here either.
+        type: int
+      group:
+        description: Not used here either.
+        type: int
   directory:
     description: Where the files stand, each with the name of its volume and C(.img).
+    type: path
+    required: true
+  mounted_in:
+    description: Where units of systemd mount the volumes. A volume that comes from another directory is refused.
     type: path
     required: true
 attributes:
@@ -51,6 +61,7 @@ EXAMPLES = r"""
 - name: Keep the volume of the plugins
   onprem.dify.file_volumes:
     directory: /var/lib/onprem-dify/files
+    mounted_in: /srv/files
     volumes:
       - {name: plugins, size: 50G}
 """
@@ -71,50 +82,67 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.onprem.dify.plugins.module_utils import file_volumes as core
 
-# The magic number of ext4, at its place behind the boot block.
-MAGIC_AT = 0x438
-MAGIC = b"\x53\xef"
+UNITS = Path("/etc/systemd/system")
 
 
-def find(volume: core.Volume) -> core.Found:
+def find(module: AnsibleModule, volume: core.Volume) -> core.Found:
     image = Path(volume.image)
     parent = image.parent
     while not parent.exists():
         parent = parent.parent
     free = shutil.disk_usage(parent).free
     if not image.exists():
-        return core.Found(None, False, free)
-    with image.open("rb") as file:
-        file.seek(MAGIC_AT)
-        return core.Found(image.stat().st_size, file.read(2) == MAGIC, free)
+        return core.Found(None, None, free)
+    # Of a mounted volume, the device knows first what the image hears later.
+    with Path([*devices(image), str(image)][0]).open("rb") as file:
+        file.seek(core.SUPERBLOCK_AT)
+        filesystem = core.read_superblock(file.read(core.SUPERBLOCK_SIZE))
+    if filesystem is None:
+        probe = ["blkid", "--probe", "--match-tag", "TYPE", "--output", "value", str(image)]
+        other = module.run_command(probe)[1].strip()
+        if other:
+            raise core.VolumeError(f"volume {volume.name}: found {other} in {image}, wanted a volume or no file")
+    return core.Found(image.stat().st_size, filesystem, free)
+
+
+def devices(image: Path) -> list:
+    """The loop devices that stand for the image."""
+    files = sorted(Path("/sys/block").glob("loop*/loop/backing_file"))
+    return [f"/dev/{file.parent.parent.name}" for file in files if file.read_text().strip() == str(image.resolve())]
 
 
 def follow(module: AnsibleModule, volume: core.Volume, steps: list) -> None:
     image = Path(volume.image)
     for step in steps:
         if step == "allocate":
-            descriptor = os.open(image, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-            try:
-                os.posix_fallocate(descriptor, 0, volume.size)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            allocate(image, volume.size)
         elif step == "format":
-            must(module, ["mkfs.ext4", "-q", "-F", "-m", "0", "-L", volume.name[:16], str(image)])
+            # What is discarded would be free for others again.
+            must(module, ["mkfs.ext4", "-q", "-F", "-m", "0", "-E", "nodiscard", "-L", volume.name[:16], str(image)])
         else:
-            loops = must(module, ["losetup", "--noheadings", "--output", "NAME", "--associated", str(image)]).split()
+            loops = devices(image)
             for loop in loops:
                 must(module, ["losetup", "--set-capacity", loop])
-            if loops:
-                must(module, ["resize2fs", loops[0]])
-            else:
-                must(module, ["e2fsck", "-f", "-p", str(image)])
-                must(module, ["resize2fs", str(image)])
+            if not loops:
+                # 1: there was something to repair, and it is.
+                must(module, ["e2fsck", "-f", "-p", str(image)], good=(0, 1))
+            must(module, ["resize2fs", [*loops, str(image)][0]])
 
 
-def must(module: AnsibleModule, command: list) -> str:
-    _code, out, _err = module.run_command(command, check_rc=True)
-    return str(out)
+def allocate(image: Path, size: int) -> None:
+    descriptor = os.open(image, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        os.ftruncate(descriptor, size)
+        os.posix_fallocate(descriptor, 0, size)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def must(module: AnsibleModule, command: list, good: tuple = (0,)) -> None:
+    code, out, err = module.run_command(command)
+    if code not in good:
+        module.fail_json(msg=f"{' '.join(command)}: {err.strip() or out.strip() or f'exit code {code}'}")
 
 
 def main() -> None:
@@ -128,18 +156,24 @@ def main() -> None:
                     "name": {"type": "str", "required": True},
                     "size": {"type": "str", "required": True},
                     "clients": {"type": "list", "elements": "str"},
+                    "owner": {"type": "int"},
+                    "group": {"type": "int"},
                 },
             },
             "directory": {"type": "path", "required": True},
+            "mounted_in": {"type": "path", "required": True},
         },
         supports_check_mode=True,
     )
     todo, diffs = {}, []
     try:
+        core.check_names(module.params["volumes"])
         for entry in module.params["volumes"]:
             size = core.parse_size(entry["size"], f"volume {entry['name']}")
             volume = core.Volume(entry["name"], f"{module.params['directory']}/{entry['name']}.img", size)
-            found = find(volume)
+            unit = UNITS / core.mount_unit(f"{module.params['mounted_in']}/{volume.name}")
+            core.refuse_move(volume, unit.read_text(encoding="utf-8") if unit.exists() else "")
+            found = find(module, volume)
             steps = core.plan(volume, found)
             if steps:
                 todo[volume] = steps

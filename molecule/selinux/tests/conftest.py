@@ -11,7 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
 
-from lab import ssh, topology
+from lab import scratch, ssh, topology
 from lab.topology import Host, Lab
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
@@ -36,11 +36,24 @@ class Machine:
         assert answer.returncode == 0, answer.stderr or answer.stdout
         return answer.stdout.strip()
 
+    def refused(self, script: str) -> str:
+        """Run a script as root that must fail, and return what it said."""
+        return self.root(f"if said=$( ({script}) 2>&1 ); then echo no failure: $said >&2; exit 9; fi; echo $said")
+
+    def forget_login(self) -> None:
+        """Close the shared connection, before the machine is gone."""
+        self.login(f"-oControlPath={self.lab.state}/%h", "-Oexit")
+
 
 @pytest.fixture(scope="session")
 def machine() -> Machine:
     lab = topology.read(str(INVENTORY))
     return Machine(lab, lab.hosts[0])
+
+
+@pytest.fixture(scope="session")
+def site() -> scratch.Site:
+    return scratch.Site(INVENTORY)
 
 
 @pytest.fixture(scope="session")
