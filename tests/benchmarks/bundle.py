@@ -34,7 +34,7 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_tool import too
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 BEGIN, END = "<!-- bundle benchmark: begin -->\n", "<!-- bundle benchmark: end -->\n"
-HEAD = "| command | threads | size | MiB/s | CPU s | peak memory MiB |\n|---|---:|---:|---:|---:|---:|\n"
+HEAD = "| command | threads | size | MiB/s | MiB per CPU second | peak memory MiB |\n|---|---:|---:|---:|---:|---:|\n"
 MIB = 1 << 20
 # As in a real one: half the bytes in a few large layers, many packages. Parts of 512 MiB.
 SHARES = ((1, 256), (2, 64), (8, 8), (64, 1))
@@ -58,10 +58,15 @@ class Measured:
         return self.size / MIB / self.seconds
 
     @property
+    def cpu_rate(self) -> float:
+        """Says the same on a machine with other work."""
+        return self.size / MIB / self.cpu_seconds
+
+    @property
     def row(self) -> str:
         return (
             f"| `{self.command}` | {self.threads} | {self.size / MIB / 1024:.1f} GiB | {self.rate:.0f} "
-            f"| {self.cpu_seconds:.1f} | {self.memory / MIB:.0f} |\n"
+            f"| {self.cpu_rate:.0f} | {self.memory / MIB:.0f} |\n"
         )
 
 
@@ -154,8 +159,8 @@ def main() -> int:
 
 def gate(sha256sum: Measured, _openssl: Measured, one: Measured, two: Measured, small: Measured) -> int:
     wrong = []
-    if one.rate < LEAST_OF_SHA256SUM * sha256sum.rate:
-        wrong.append(f"one thread verifies {one.rate:.0f} MiB/s, sha256sum reads {sha256sum.rate:.0f} MiB/s")
+    if one.cpu_rate < LEAST_OF_SHA256SUM * sha256sum.cpu_rate:
+        wrong.append(f"verify hashes {one.cpu_rate:.0f} MiB per CPU second, sha256sum {sha256sum.cpu_rate:.0f}")
     if two.rate <= one.rate:
         wrong.append(f"two threads verify {two.rate:.0f} MiB/s, one {one.rate:.0f} MiB/s")
     if two.memory > MOST_MEMORY_GROWTH * small.memory:
