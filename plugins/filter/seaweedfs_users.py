@@ -12,12 +12,22 @@ version_added: 0.2.0
 author: onprem.dify contributors (!UNKNOWN)
 description:
   - Turns the list of buckets into the configuration of an S3 gateway. There is no administrator in it.
+  - With the configuration that the gateway has now, a pair of keys that is replaced stays valid beside the new one.
+positional: known, retire
 options:
   _input:
     description: The buckets, as in M(onprem.dify.s3_buckets).
     type: list
     elements: dict
     required: true
+  known:
+    description: The configuration that the gateway has now, as JSON. Empty where there is none.
+    type: str
+    default: ""
+  retire:
+    description: Whether keys that were replaced stop being valid.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -32,6 +42,7 @@ _value:
   type: dict
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -40,9 +51,9 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.onprem.dify.plugins.module_utils import seaweedfs as core
 
 
-def seaweedfs_users(buckets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def seaweedfs_users(buckets: Sequence[Mapping[str, Any]], known: str = "", retire: bool = False) -> dict[str, Any]:
     try:
-        return core.identities(buckets)
+        return core.identities(buckets, json.loads(known) if known else None, retire)
     except core.StoreError as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 CONFIGURATION = "/etc/seaweedfs"
 DATA = "/var/lib/seaweedfs"
@@ -16,7 +16,7 @@ MASTER = 9333
 VOLUME = 8080
 FILER = 8888
 S3 = 8333
-# On loopback: they speak without TLS.
+# On loopback: they speak without TLS. HAProxy gives them to the network.
 METRICS = {"s3": 9324, "filer": 9325, "volume": 9326, "master": 9327}
 
 
@@ -155,8 +155,13 @@ def _check_replication(replication: str, objects: Sequence[str], racks: Mapping[
         )
 
 
-def identities(buckets: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
-    """The users of the gateways: each may do with its own buckets what an application does, and nothing else."""
+def identities(
+    buckets: Sequence[Mapping[str, Any]], known: Optional[Mapping[str, Any]] = None, retire: bool = False
+) -> Dict[str, Any]:
+    """The users of the gateways: each may do with its own buckets what an application does, and nothing else.
+
+    `known`: what a gateway has now. Keys that are replaced stay valid behind the new ones, until `retire`.
+    """
     users: Dict[str, Dict[str, Any]] = {}
     for bucket in buckets:
         name = bucket.get("user") or bucket["name"]
@@ -178,7 +183,17 @@ def identities(buckets: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
                 f"{action}:{bucket['name']}"
                 for action in ("GetBucketObjectLockConfiguration", "GetObjectRetention", "PutObjectRetention")
             ]
+    before = {user["name"]: user["credentials"] for user in (known or {}).get("identities", [])}
+    for name, user in users.items():
+        if not retire:
+            user["credentials"] += _replaced(user["credentials"][0], before.get(name, []))
     return {"identities": [users[name] for name in sorted(users)]}
+
+
+def _replaced(new: Mapping[str, str], before: Sequence[Mapping[str, str]]) -> List[Dict[str, str]]:
+    """The pair of keys that was valid before this one. A pair with the same access key would not be looked at."""
+    other = [dict(pair) for pair in before if pair["accessKey"] != new["accessKey"]]
+    return other[:1]
 
 
 # Guard rails

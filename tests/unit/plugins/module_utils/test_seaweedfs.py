@@ -133,6 +133,29 @@ def test_a_user_has_one_pair_of_keys() -> None:
         )
 
 
+def pairs_of(wish: str, *known: str, retire: bool = False) -> list[str]:
+    """The pairs of keys of a user, by access key, whose wish and found ones are named so."""
+    before = {"identities": [{"name": "dify", "credentials": [{"accessKey": key, "secretKey": key} for key in known]}]}
+    bucket = {"name": "dify", "access_key": wish, "secret_key": "new"}
+    (user,) = seaweedfs.identities([bucket], before if known else None, retire)["identities"]
+    return [pair["accessKey"] for pair in user["credentials"]]
+
+
+def test_keys_that_are_replaced_stay_valid_until_they_are_retired() -> None:
+    assert pairs_of("a") == ["a"]
+    assert pairs_of("b", "a") == ["b", "a"]
+    assert pairs_of("b", "b", "a") == ["b", "a"]
+    assert pairs_of("b", "b", "a", retire=True) == ["b"]
+
+
+def test_only_the_last_pair_of_keys_stays_valid() -> None:
+    assert pairs_of("c", "b", "a") == ["c", "b"]
+
+
+def test_another_secret_of_the_same_access_key_replaces_it_at_once() -> None:
+    assert pairs_of("a", "a") == ["a"]
+
+
 # Guard rails
 
 UNITS = {
