@@ -182,8 +182,10 @@ def changes(site: scratch.Site, retire: dict[str, Any]) -> Iterator[Callable[...
         done = site.play(STAGE, extra_vars=variables)
         assert done.status == "successful", done.failures
 
-    yield change
-    change(json.loads(before), **retire)
+    try:
+        yield change
+    finally:
+        change(json.loads(before), **retire)
 
 
 def root(site: scratch.Site, host: str, command: str) -> str:

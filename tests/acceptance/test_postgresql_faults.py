@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from acceptance.faults import Load, data_site, data_tree, holders, lab, report, root, within
+from acceptance.faults import Load, changes, data_site, data_tree, endpoint, holders, lab, report, root, secret, within
 
 from lab import scratch
 
@@ -60,9 +60,8 @@ def cluster(site) -> Iterator[Cluster]:
 class Cluster:
     def __init__(self, site: scratch.Site) -> None:
         self.site = site
-        prefix = ".".join(site.lab.bridge_address.split(".")[:2])
-        self.address = f"{prefix}.3.10"
-        self.password = json.loads((site.lab.state / "secrets.json").read_text(encoding="utf-8"))["postgres_dify"]
+        self.address = endpoint(site, "postgres")
+        self.password = secret(site, "postgres_dify")
         self.authorities = (site.lab.state / "pki/root.crt").read_text(encoding="utf-8")
 
     def members(self) -> list[dict[str, Any]]:
@@ -221,6 +220,19 @@ def test_a_planned_switchover(cluster):
         lambda: root(cluster.site, old, f"patronictl -c /etc/patroni/patroni.yml switchover --leader {old} --force"),
     )
     assert cluster.primary != old
+
+
+def test_a_new_password_closes_no_session(cluster):
+    new = {f"postgres_{name}": f"{name}-{'0123456789' * 2}" for name in ("dify", "replication", "rewind")}
+    with changes(cluster.site, {}) as change:
+        with cluster.load() as loads:
+            change(new)
+        assert [load.errors for load in loads] == [[] for _load in loads]
+        assert [{write.connection for write in load.writes} for load in loads] == [{1} for _load in loads]
+        assert "password authentication failed" in loads[0].refusal()
+        loads[0].settings["password"] = new["postgres_dify"]
+        assert loads[0].refusal() == ""
+        cluster.check("new passwords of a database, of replication and of pg_rewind", loads, SWITCHOVER)
 
 
 def test_a_member_of_etcd_is_lost_and_replaced(cluster):
