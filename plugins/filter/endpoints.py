@@ -47,8 +47,9 @@ _value:
   description:
     - For each endpoint its C(name), C(address), C(router_id), C(priority) and C(peers), the C(ports) for clients by the
       name of the listener, the C(port) of the service behind it, and its C(hosts) with their addresses.
-    - C(voters) are the hosts that decide on the master of Redis, C(majority) is how many of them are needed, and
-      C(fenced) says whether a host that sees fewer must give up the address.
+    - C(voters) are the hosts that decide on the master of Redis, or on the leader of the object store, C(majority) is
+      how many of them are needed, and C(fenced) says whether a host that sees fewer must give up the address.
+    - C(metrics) are the ports on loopback at which the processes behind the endpoint give theirs without TLS.
   type: list
   elements: dict
 """

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
 
+from ansible_collections.onprem.dify.plugins.module_utils import seaweedfs
 from ansible_collections.onprem.dify.plugins.module_utils.site import ENDPOINT_GROUPS
 
 # The highest priority is that of VRRP's "address owner", who need not wait for anybody.
@@ -57,6 +58,17 @@ def sentinels(site: Mapping[str, Any]) -> List[Dict[str, str]]:
     return members(site, "cache", "witness") if len(members(site, "cache")) > 1 else []
 
 
+def store_masters(site: Mapping[str, Any]) -> List[Dict[str, str]]:
+    """The hosts that vote on who leads the object store."""
+    try:
+        leaders = seaweedfs.masters(
+            *([host["name"] for host in members(site, group)] for group in ("objects", "witness"))
+        )
+    except seaweedfs.StoreError as error:
+        raise EndpointError(str(error)) from error
+    return [{"name": name, "address": site["hosts"][name]["address"]} for name in leaders]
+
+
 def router_id(address: str) -> int:
     """The last byte of an IPv4 address: unique in a network of the usual size, and easy to recognise in a trace."""
     last = int(ipaddress.IPv4Address(address)) % 256
@@ -82,7 +94,7 @@ def _endpoint(site: Mapping[str, Any], host: str, name: str) -> Dict[str, Any]:
     service = SERVICES[name]
     hosts = members(site, ENDPOINT_GROUPS[name])
     names = [entry["name"] for entry in hosts]
-    voters = sentinels(site) if name == "redis" else []
+    voters = VOTERS[name](site)
     return {
         "name": name,
         "address": site["endpoints"][name],
@@ -96,7 +108,16 @@ def _endpoint(site: Mapping[str, Any], host: str, name: str) -> Dict[str, Any]:
         "voters": voters,
         "majority": len(voters) // 2 + 1 if voters else 0,
         "fenced": _fenced(name, hosts, voters),
+        "metrics": dict(seaweedfs.METRICS) if name == "s3" else {},
     }
+
+
+# Who decides which side of a cut goes on. The etcd of PostgreSQL answers that question itself.
+VOTERS: Dict[str, Callable[[Mapping[str, Any]], List[Dict[str, str]]]] = {
+    "postgres": lambda _site: [],
+    "redis": sentinels,
+    "s3": store_masters,
+}
 
 
 def _fenced(name: str, hosts: Sequence[Mapping[str, str]], voters: Sequence[Mapping[str, str]]) -> bool:

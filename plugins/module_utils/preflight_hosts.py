@@ -75,7 +75,7 @@ PROGRAMS: Dict[str, Sequence[str]] = {
     "8080": ("weed",),
     "8333": ("weed", "haproxy"),
     "8888": ("weed",),
-    "9324": ("weed",),
+    "9324": ("weed", "haproxy"),
     "9333": ("weed",),
     "18080": ("weed",),
     "18080-18888": ("weed",),

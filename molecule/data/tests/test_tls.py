@@ -42,6 +42,7 @@ OPEN = {
     "S3": ("worker1", "s3", 8333, ""),
     "Patroni": ("db2", "db1", 8008, ""),
     "metrics of the endpoints": ("ops1", "db1", 8405, ""),
+    "metrics of the object store": ("ops1", "db1", 9324, ""),
 }
 MEMBERS_ONLY = {
     "etcd, clients": ("db2", "db1", 2379, "etcd"),

@@ -88,7 +88,8 @@ def test_reads_of_postgresql_fall_back_to_the_primary():
 
 def test_every_server_is_checked_and_known_by_its_name():
     for name, lines in sections(rendered("haproxy.cfg.j2", "db1", "db2", "witness1")).items():
-        for line in [line for line in lines if line.startswith("server ")]:
+        # What stays on the host itself needs neither.
+        for line in [line for line in lines if line.startswith("server ") and "127.0.0.1" not in line]:
             host = line.split()[1]
             assert " check" in line, name
             assert line.endswith(f"verifyhost {host}.test.internal"), name
@@ -102,15 +103,27 @@ def test_an_address_is_given_up_without_a_majority():
     assert [line.split()[1:3] for line in haproxy["postgres-quorum"][-1:]] == [["db1", "10.0.3.11:2379"]]
     assert [line.split()[1:3] for line in haproxy["postgres-peers"][-1:]] == [["db2", "10.0.3.12:8008"]]
     keepalived = rendered("keepalived.conf.j2", "db1", "db2", "witness1")
-    assert keepalived.count("vrrp_script ") == 3
-    for name in ("postgres", "redis"):
+    assert "http-request return status 503 if { path /s3 } { nbsrv(s3-voters) lt 2 }" in haproxy["alive"]
+    masters = [line.split()[2] for line in haproxy["s3-voters"]]
+    assert masters == ["10.0.3.11:9333", "10.0.3.12:9333", "10.0.3.21:9333"]
+    assert keepalived.count("vrrp_script ") == 4
+    for name in ("postgres", "redis", "s3"):
         assert f"http://localhost/{name}" in keepalived
+
+
+def test_metrics_of_the_store_leave_the_host_over_tls_only():
+    haproxy = sections(rendered("haproxy.cfg.j2", "db1", "db2", "witness1"))
+    assert "bind 10.0.3.11:9324 ssl crt /etc/pki/tls.pem" in haproxy["s3-metrics"]
+    assert "use_backend s3-metrics-volume if { path /volume }" in haproxy["s3-metrics"]
+    assert haproxy["s3-metrics-volume"][-1] == "server db1 127.0.0.1:9326"
+    assert "http-request return status 404 unless { path /s3 /filer /volume /master }" in haproxy["s3-metrics"]
 
 
 def test_a_host_alone_has_its_addresses_without_asking():
     keepalived = rendered("keepalived.conf.j2", "db1")
     assert "unicast_peer" not in keepalived
     assert keepalived.count("state MASTER") == 3
+    assert "s3-voters" not in sections(rendered("haproxy.cfg.j2", "db1"))
 
 
 def test_nobody_takes_an_address_from_a_host_that_works():

@@ -72,6 +72,37 @@ def test_a_database_host_that_is_cut_off_lets_go_of_the_address():
     assert not served("db1", hosts={"db1": DATA})["postgres"]["fenced"]
 
 
+S3 = {"s3": "10.0.3.16"}
+
+
+def test_the_masters_of_the_store_decide_who_may_hold_its_address():
+    endpoint = served("db1", **S3)["s3"]
+    assert [voter["name"] for voter in endpoint["voters"]] == ["db1", "db2", "witness1"]
+    assert endpoint["voters"][2]["address"] == "10.0.3.13"
+    assert endpoint["majority"] == 2
+    assert endpoint["fenced"]
+
+
+def test_a_third_host_of_the_store_does_without_a_witness():
+    hosts = {"db1": DATA, "db2": DATA, "db3": DATA, "db4": DATA}
+    assert [voter["name"] for voter in served("db4", hosts=hosts, **S3)["s3"]["voters"]] == ["db1", "db2", "db3"]
+
+
+def test_a_store_on_one_host_lets_go_of_nothing():
+    assert not served("db1", hosts={"db1": DATA, "witness1": ["witness"]}, **S3)["s3"]["fenced"]
+
+
+def test_a_store_of_two_hosts_without_a_witness_is_refused():
+    with pytest.raises(EndpointError, match="no witness"):
+        served("db1", hosts={"db1": DATA, "db2": DATA}, **S3)
+
+
+def test_only_the_store_has_metrics_of_its_own():
+    endpoints = served("db1", redis="10.0.3.15", **S3)
+    assert endpoints["redis"]["metrics"] == {}
+    assert endpoints["s3"]["metrics"]["s3"] == 9324
+
+
 def test_a_single_server_has_no_sentinel():
     assert sentinels(site({"db1": ["cache"], "witness1": ["witness"]})) == []
 
