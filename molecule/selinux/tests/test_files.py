@@ -209,7 +209,7 @@ def test_a_volume_grows_while_it_is_in_use_and_does_not_shrink(machine, site, fi
         "masked",
     ]
     assert "*" not in machine.root("exportfs -s")
-    assert machine.root("cat /mnt/first/scans/kept; systemctl stop user") == "kept"
+    assert machine.root(f"{AS_DIFY} cat /mnt/first/scans/kept; systemctl stop user") == "kept"
 
     run = site.play("molecule/selinux/files.yml")
     assert run.status == "failed"
