@@ -28,7 +28,6 @@ ENDPOINT_GROUPS: Dict[str, str] = {
     "postgres": "database",
     "redis": "cache",
     "s3": "objects",
-    "nfs": "files",
 }
 
 
