@@ -16,6 +16,8 @@ from ansible_collections.onprem.dify.plugins.module_utils.preflight_hosts import
 # Runs as the login user with any shell; what it prints tells why the modules do not run.
 DIAGNOSIS = "id -un; {python} -c 'import sys; print(sys.version.split()[0])' || echo none; sudo -n true 2>&1 || true"
 
+SHOWN = ("distribution", "distribution_version", "virtualization_tech_guest")
+
 
 class ActionModule(ActionBase):
     """Facts, clock and one module call."""
@@ -45,7 +47,7 @@ class ActionModule(ActionBase):
             result["seen"] = {
                 **seen,
                 **clock,
-                "facts": {key: system.get(key, "") for key in ("distribution", "distribution_version")},
+                "facts": {key: system.get(key, "") for key in SHOWN},
             }
         return result
 

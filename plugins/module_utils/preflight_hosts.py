@@ -25,6 +25,7 @@ CHECKS = {
     "name-self": "The host resolves its own name",
     "name-site": "The site's DNS does not give a wrong address for an endpoint",
     "cgroup": "Kubernetes hosts have cgroup v2",
+    "kernel": "File servers have a kernel of their own",
     "port": "The ports of the host's flows are free, or used by the programs that they are for",
     "route": "The host has a route to the far end of each of its flows",
     "machine-id": "No two hosts have the same machine-id",
@@ -50,7 +51,7 @@ FREE_DISK_GIB = 2
 PROGRAMS: Dict[str, Sequence[str]] = {
     "22": ("sshd",),
     "443": ("nginx", "haproxy"),
-    "2049": ("ganesha.nfsd",),
+    "2049": (),  # the kernel
     "2379-2380": ("etcd",),
     "5000": ("registry", "nginx"),
     "5432": ("postgres", "haproxy"),
@@ -178,6 +179,11 @@ def _cluster(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Findi
         yield Finding("cgroup", name, "/sys/fs/cgroup", seen["cgroup"], "cgroup2fs, as Kubernetes needs cgroup v2")
 
 
+def _files(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Finding]:
+    if "files" in hosts.site["hosts"][name]["groups"] and "container" in seen["facts"]["virtualization_tech_guest"]:
+        yield Finding("kernel", name, "its kernel", "that of the host of a container", "its own, which serves NFS")
+
+
 def _ports(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Finding]:
     address = hosts.site["hosts"][name]["address"]
     flows = [flow for flow in hosts.site["flows"] if address in flow["destinations"]]
@@ -246,4 +252,4 @@ def _clones(seen: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
 
 
 Check = Callable[[Hosts, str, Mapping[str, Any]], Iterator[Finding]]
-EACH: Sequence[Check] = (_python, _system, _size, _resolution, _cluster, _ports, _routes)
+EACH: Sequence[Check] = (_python, _system, _size, _resolution, _cluster, _files, _ports, _routes)

@@ -68,7 +68,7 @@ def seen(name: str, **different: Any) -> dict[str, Any]:
         "python": "3.11.2",
         "clock_offset": 0.1,
         "clock_error": 0.05,
-        "facts": {"distribution": "Debian", "distribution_version": "12.5"},
+        "facts": {"distribution": "Debian", "distribution_version": "12.5", "virtualization_tech_guest": []},
         **different,
     }
 
@@ -131,6 +131,16 @@ SYSTEMS = "Debian 12 or 13, Ubuntu 22.04 or 24.04, RHEL, Rocky or AlmaLinux 9, o
 )
 def test_a_bad_host_gets_its_one_line(different: dict[str, Any], line: str) -> None:
     assert said(db1=different) == [f"db1: {line}"]
+
+
+@pytest.mark.parametrize(("guest", "lines"), [(["container"], 1), (["kvm"], 0), ([], 0)])
+def test_a_file_server_is_no_container(guest: list[str], lines: int) -> None:
+    facts = {"distribution": "Debian", "distribution_version": "12.5", "virtualization_tech_guest": guest}
+    site = {**SITE, "hosts": {"file1": {**SITE["hosts"]["ops1"], "groups": ["files"]}}}
+    answers = {"file1": seen("ops1", facts=facts)}
+    found = [str(finding) for finding in findings(Hosts(site, answers, MINIMUMS, 2.0))]
+    wanted = "file1: its kernel is that of the host of a container, wanted: its own, which serves NFS [kernel]"
+    assert found == [wanted] * lines
 
 
 @pytest.mark.parametrize("distribution", [("Ubuntu", "24.04"), ("Rocky", "9.4"), ("openEuler", "22.03")])
