@@ -58,7 +58,7 @@ STEPS = (
     Step("molecule-debian13-zones", ZONES, "trixie", full=True),
     Step("acceptance-no-lockout", "pytest -q tests/acceptance/test_no_lockout_*.py", full=True),
     Step("acceptance-killed", "KILLS=10 pytest -q tests/acceptance/test_killed_controller.py", full=True),
-    Step("molecule-selinux", "molecule test -s selinux", full=True),
+    Step("molecule-selinux", "molecule destroy -s selinux && molecule test -s selinux", full=True),
     Step("acceptance-data-killed", "pytest -q tests/acceptance/test_data_killed.py", full=True),
     Step("acceptance-data-topologies", "pytest -q tests/acceptance/test_data_topologies.py", full=True),
     Step("acceptance-pki", "pytest -q tests/acceptance/test_pki.py", full=True),
