@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        _result, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
         values: Mapping[str, Any] = plain(given)
         if self._task.check_mode:
             return {**result, "skipped": True, "msg": "what a build would fetch is known only to upstream"}

@@ -167,7 +167,7 @@ class Apt:
         versions: dict[str, list[str]] = {name: [] for name in wanted}
         output = self._run("apt-cache", "madison", *wanted) if wanted else ""
         for line in output.splitlines():
-            name, _, rest = line.strip().partition(" | ")
+            name, _bar, rest = line.strip().partition(" | ")
             version = rest.partition(" | ")[0].strip()
             if version and version not in versions.setdefault(name.strip(), []):
                 versions[name.strip()].append(version)
@@ -248,7 +248,7 @@ def fields_of(stanza: str) -> dict[str, str]:
 
 def _word(file: str) -> str:
     """`name=version` of the name that apt gives a file: `name_1%3a2-3_amd64.deb`."""
-    name, version, _ = file.split("_", 2)
+    name, version, _architecture = file.split("_", 2)
     return f"{name}={urllib.parse.unquote(version)}"
 
 
@@ -298,7 +298,7 @@ def repository(system: System, release: str, by_architecture: Mapping[str, Itera
 
 
 def day_of(release: str) -> datetime.datetime:
-    year, month, day, _ = release_order(release)
+    year, month, day, _number = release_order(release)
     return datetime.datetime(year, month, day, tzinfo=datetime.UTC)
 
 

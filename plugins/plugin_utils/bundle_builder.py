@@ -198,7 +198,7 @@ class Build:
         """Take the results as they come, start what follows from them, and say how far it is."""
         said = time.monotonic()
         while self._waiting:
-            done, _ = concurrent.futures.wait(self._waiting, 0.5, concurrent.futures.FIRST_COMPLETED)
+            done, _others = concurrent.futures.wait(self._waiting, 0.5, concurrent.futures.FIRST_COMPLETED)
             for future in done:
                 then = self._waiting.pop(future)
                 then(future.result())

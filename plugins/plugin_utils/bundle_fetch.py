@@ -90,9 +90,10 @@ class Fetcher:
         self.kept = kept
         self.sources = sources
         self.meter = meter
-        self._context = ssl.create_default_context()
+        context = ssl.create_default_context()
         if ca_file:
-            self._context.load_verify_locations(cafile=ca_file)
+            context.load_verify_locations(cafile=ca_file)
+        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
         self._passwords = _passwords()
 
     def fetch(self, name: str, upstream: str, digest: str, size: int | None = None) -> int:
@@ -184,7 +185,7 @@ class Fetcher:
             # Not for the host to which an answer may lead.
             request.add_unredirected_header("Authorization", login)
         try:
-            with urllib.request.urlopen(request, timeout=SECONDS, context=self._context) as answer:
+            with self._opener.open(request, timeout=SECONDS) as answer:
                 yield answer
         except urllib.error.HTTPError as error:
             # There is nothing behind the part: it is whole, or it is another file's.
@@ -210,8 +211,8 @@ def _extent(answer: Any, wanted: int) -> tuple[int, int | None]:
     length = answer.headers.get("Content-Length")
     length = int(length) if length is not None else None
     if getattr(answer, "status", None) == http.client.PARTIAL_CONTENT:
-        unit, _, rest = answer.headers.get("Content-Range", "").partition(" ")
-        span, _, total = rest.partition("/")
+        unit, _space, rest = answer.headers.get("Content-Range", "").partition(" ")
+        span, _slash, total = rest.partition("/")
         start = span.partition("-")[0]
         if unit != "bytes" or start != str(wanted):
             raise OSError(f"it answered with {answer.headers.get('Content-Range')!r} when asked from byte {wanted} on")

@@ -121,10 +121,10 @@ class Images:
                 blobs |= self._content(wish, entry["digest"], manifest)
         else:
             blobs |= self._content(wish, wish.digest, top)
-        size = self.kept.size(wish.digest)
-        assert size is not None
         pieces = tuple(Blob(digest, count) for digest, count in sorted(blobs.items()))
-        return Image(wish.name, wish.tag, wish.component, wish.version, wish.digest, kind, size, pieces)
+        return Image(
+            wish.name, wish.tag, wish.component, wish.version, wish.digest, kind, self.kept.right(wish.digest), pieces
+        )
 
     def _manifest(self, wish: Wish, digest: str) -> Mapping[str, Any]:
         self._ensure(digest, ["inspect", "--raw"], wish, digest)
@@ -251,7 +251,7 @@ def _reason(errors: str) -> str:
     """The message in the last line that skopeo wrote."""
     lines = [line for line in errors.splitlines() if line.strip()]
     last = lines[-1] if lines else "skopeo failed and did not say why"
-    _, found, message = last.partition("msg=")
+    _before, found, message = last.partition("msg=")
     if not found:
         return last
     with suppress(ValueError):

@@ -13,15 +13,18 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from packaging.requirements import InvalidRequirement, Requirement
 
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import hash_file
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import FetchError, Kept
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_progress import Meter
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import Sources
+
+# Ansible needs it too, so a controller has it. Sanity tests import this file where it is not.
+with suppress(ImportError):
+    from packaging.requirements import InvalidRequirement, Requirement
 
 UPSTREAM = "https://pypi.org/simple/"
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
@@ -200,7 +203,7 @@ class Wheels:
             try:
                 while True:
                     try:
-                        _, errors = process.communicate(timeout=1)
+                        _output, errors = process.communicate(timeout=1)
                         break
                     except subprocess.TimeoutExpired:
                         self.meter.check()
