@@ -159,7 +159,7 @@ def compile_programs(workshop: Workshop, release: Release) -> dict[str, Path]:
     with caches(workshop.lab, fcntl.LOCK_SH) as folder:
         for variable, part in (("GOCACHE", "build"), ("GOMODCACHE", "modules"), ("GOPATH", "path")):
             environment[variable] = f"{folder}/{part}"
-        build = [good_enough(), "-C", MODULES / release.component, "build", *options, *release.programs.values()]
+        build: list[str | Path] = [good_enough(), "-C", MODULES / release.component, "build", *options, *release.programs.values()]
         workshop.run(*build, environment=environment)
     return {
         release.named(program): workshop.scrap / re.sub(r"/v\d+$", "", package).rsplit("/", 1)[1]
