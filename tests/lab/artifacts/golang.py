@@ -159,8 +159,8 @@ def compile_programs(workshop: Workshop, release: Release) -> dict[str, Path]:
     with caches(workshop.lab, fcntl.LOCK_SH) as folder:
         for variable, part in (("GOCACHE", "build"), ("GOMODCACHE", "modules"), ("GOPATH", "path")):
             environment[variable] = f"{folder}/{part}"
-        build: list[str | Path] = [good_enough(), "-C", MODULES / release.component, "build", *options, *release.programs.values()]
-        workshop.run(*build, environment=environment)
+        target: list[str | Path] = [MODULES / release.component, "build", *options, *release.programs.values()]
+        workshop.run(good_enough(), "-C", *target, environment=environment)
     return {
         release.named(program): workshop.scrap / re.sub(r"/v\d+$", "", package).rsplit("/", 1)[1]
         for program, package in release.programs.items()
