@@ -22,7 +22,7 @@ mkdir -p /mnt/{name}/dify /mnt/{name}/scans
 WRITER = """
 import os, time
 longest, last, lines = 0, time.monotonic(), 0
-end = last + 60
+end = last + 35
 with open("/mnt/first/dify/written", "wb", buffering=0) as file:
     while time.monotonic() < end:
         file.write(b"%d\\n" % lines)

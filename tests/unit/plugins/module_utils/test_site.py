@@ -94,7 +94,7 @@ def test_a_flow_names_the_addresses_of_both_ends():
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: f"{flow['from']}-{flow['to']}-{flow['port']}")
 def test_each_flow_of_the_table_names_known_ends_and_a_purpose(flow):
     operation = ["repositories", "time", "dns", "syslog", "identity", "ldap"]
-    services = [*operation, "postgres", "redis", "s3", "models", "smtp"]
+    services = [*operation, "postgres", "redis", "s3", "nfs", "models", "smtp"]
     zones = ["dmz", "app", "data", "ops"]
     assert flow["from"] in [*GROUPS, *zones, "all", "admin", "users"]
     assert flow["to"] in [*GROUPS, *zones, *services, "all"]
