@@ -70,6 +70,8 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import 
 
 OWN = "onprem.dify"
 SECONDS_BETWEEN_LINES = 5.0
+# A program that a killed build started finishes its layer of an image, which is not lost then.
+PATIENCE = 60.0
 
 Report = Callable[[str], None]
 Task = Callable[[], Any]
@@ -168,14 +170,19 @@ class Build:
         """Two builds of one bundle would take each other's parts away. Programs that this one starts count as it."""
         handle = os.open(self.settings.work / "running", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(handle)
-            raise BuildError(f"another build of {self.settings.directory} is running") from error
-        try:
+            if not _locked(handle):
+                self._report(f"waiting up to {PATIENCE:.0f} s for another build, or what a killed one started, to end")
+                self._wait_for(handle)
             yield (handle,)
         finally:
             os.close(handle)
+
+    def _wait_for(self, handle: int) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not _locked(handle):
+            if time.monotonic() >= deadline:
+                raise BuildError(f"another build of {self.settings.directory} is running")
+            time.sleep(0.5)
 
     # Transfers
 
@@ -411,6 +418,14 @@ def _signed_by(key: Path, text: bytes, signature: bytes) -> bool:
     try:
         verify_by(text, signature, parse_signers([f"builder {public.read_text(encoding='utf-8').strip()}"]))
     except SignatureError:
+        return False
+    return True
+
+
+def _locked(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
         return False
     return True
 

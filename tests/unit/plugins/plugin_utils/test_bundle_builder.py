@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import Lock
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_signature import parse_signers
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_verify import verify
-from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_plan
+from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_builder, bundle_plan
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_builder import Build, BuildError, Result, Settings
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import Rule, Sources
 from lab.upstream.files import Files
@@ -149,17 +150,31 @@ def test_without_a_key_there_is_no_signature_and_none_of_an_older_lock(build: Bu
     assert not (tmp_path / "bundle/lock.json.sig").exists()
 
 
-def test_two_builds_of_one_bundle_do_not_run_at_once(build: BuildOf, tmp_path: Path) -> None:
+def test_two_builds_of_one_bundle_do_not_run_at_once(
+    build: BuildOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle_builder, "PATIENCE", 0.0)
     refused = []
 
     def second(_line: str) -> None:
         try:
-            build({"one": b"1"})
+            build({"one": b"1"}, report=lambda _line: None)
         except BuildError as error:
             refused.append(str(error))
 
     build({"one": b"1"}, report=second)
     assert refused == [f"another build of {tmp_path / 'bundle'} is running"]
+
+
+def test_a_build_waits_for_what_a_killed_one_started(build: BuildOf, tmp_path: Path) -> None:
+    build({"one": b"1"})
+    with (tmp_path / "bundle.work/running").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        orphan = subprocess.Popen(["sleep", "1"], pass_fds=[lock.fileno()])
+    lines: list[str] = []
+    assert not build({"one": b"1"}, report=lines.append).changed
+    assert lines[0].startswith("waiting up to 60 s for another build")
+    assert orphan.wait() == 0
 
 
 def test_a_person_sees_how_it_ended(build: BuildOf) -> None:
