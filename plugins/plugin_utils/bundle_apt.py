@@ -19,18 +19,22 @@ import subprocess
 import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import release_order
 from ansible_collections.onprem.dify.plugins.module_utils.package_set import upstream
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import PAUSES
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_progress import Meter
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import Sources
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import Repository, System
 
 Notice = Callable[[str], None]
 
 SUITE_COMPONENT = "main"
+# How often a running program is looked at.
+GLANCE = 0.5
 OWNER = "onprem.dify packages"
 # The key is older than every release, so that the signature of any release can carry the day of that release.
 KEY_DAY = "20200101T000000"
@@ -80,6 +84,7 @@ class Apt:
         work: Path,
         ca_file: str,
         inherit: Sequence[int],
+        meter: Meter | None = None,
     ) -> None:
         self.target = target
         self.repositories = tuple(repositories)
@@ -87,6 +92,7 @@ class Apt:
         self.work = work
         self._ca_file = ca_file
         self._inherit = tuple(inherit)
+        self._meter = meter or Meter()
 
     def prepare(self) -> None:
         """Write apt's configuration, and fetch the indexes that changed since the last build."""
@@ -103,7 +109,13 @@ class Apt:
                 )
         (self.work / "sources.list").write_text("".join(f"{line}\n" for line in self._lines()))
         (self.work / "apt.conf").write_text(self._configuration())
-        self._run("apt-get", "update", "--quiet", "--option=APT::Update::Error-Mode=any")
+        update = ("apt-get", "update", "--quiet", "--option=APT::Update::Error-Mode=any")
+        for pause in PAUSES:
+            with suppress(AptError):
+                self._run(*update)
+                return
+            self._meter.wait(pause)
+        self._run(*update)
 
     def _lines(self) -> Iterator[str]:
         for repository in self.repositories:
@@ -132,7 +144,8 @@ class Apt:
             "APT::Install-Recommends": "false",
             "Acquire::Languages": "none",
             "Acquire::GzipIndexes": "true",
-            "Acquire::Retries": "2",
+            # apt's own attempts wait for each other without an end when a server goes away.
+            "Acquire::Retries": "0",
             "Acquire::ForceHash": "SHA256",
             # One place for all logins of the person who builds.
             "Dir::Etc::netrc": str(Path("~/.netrc").expanduser()),
@@ -220,18 +233,28 @@ class Apt:
 
     def _run(self, *words: str) -> str:
         environment = {**os.environ, "APT_CONFIG": str(self.work / "apt.conf"), "LC_ALL": "C.UTF-8"}
-        done = subprocess.run(
+        with subprocess.Popen(
             words,
             env=environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
             pass_fds=self._inherit,
-        )
-        if done.returncode != 0:
-            raise AptError(f"{self.target}: {' '.join(words[:2])}: {complaint(done.stderr + done.stdout)}")
-        return done.stdout
+        ) as process:
+            try:
+                while True:
+                    try:
+                        output, errors = process.communicate(timeout=GLANCE)
+                        break
+                    except subprocess.TimeoutExpired:
+                        self._meter.check()
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode != 0:
+            raise AptError(f"{self.target}: {' '.join(words[:2])}: {complaint(errors + output)}")
+        return output
 
 
 def complaint(output: str) -> str:

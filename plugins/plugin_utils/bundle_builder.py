@@ -227,7 +227,7 @@ class Build:
                 repositories = self.settings.repositories[packages.system.name]
                 apt = Apt(
                     *(target, repositories, self.settings.sources, work / f"apt/{packages.system.name}-{architecture}"),
-                    *(self.settings.ca_file, inherit),
+                    *(self.settings.ca_file, inherit, self.meter),
                 )
                 yield _later(self._choose, apt, packages), _later_with(self._fetch_packages, apt, packages)
         if self.plan.wheels:
