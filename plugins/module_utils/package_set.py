@@ -18,8 +18,12 @@ _PAUSE = 2
 _LOCKED = re.compile(r"lock was locked by|Could not get lock|Unable to lock")
 # The plug-in of dnf that holds packages, as a capability: its package has another name in each distribution.
 _VERSIONLOCK = "dnf-command(versionlock)"
-# A repository of the site answers at once or not at all.
-_QUICKLY = ("--quiet", "--option=Acquire::http::Timeout=20", "--option=Acquire::https::Timeout=20")
+# A repository of the site answers at once or not at all. apt that retries by itself can wait for ever for a server that
+# went away in the middle.
+_QUICKLY = (
+    *("--quiet", "--option=Acquire::Retries=0"),
+    *("--option=Acquire::http::Timeout=20", "--option=Acquire::https::Timeout=20"),
+)
 
 
 class PackageError(Exception):
