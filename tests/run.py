@@ -52,7 +52,6 @@ STEPS = (
     Step("molecule-preflight", "molecule test -s preflight"),
     Step("molecule-debian12", DATA, "bookworm"),
     Step("molecule-debian13", HARDEN, "trixie", hosts=("gateway1", "worker1", "db1")),
-    Step("molecule-mirror", "molecule test -s mirror"),
     Step("acceptance-dry-run", "pytest -q tests/acceptance/test_check_mode.py"),
     Step("benchmark", "python tests/benchmarks/benchmark.py --gate"),
     Step("molecule-debian13-zones", ZONES, "trixie", full=True),
@@ -68,6 +67,7 @@ STEPS = (
     Step("faults-redis", "pytest -q tests/acceptance/test_redis_faults.py", full=True),
     Step("faults-endpoint", "pytest -q tests/acceptance/test_endpoint_faults.py", full=True),
     Step("faults-objects", "pytest -q tests/acceptance/test_objects_faults.py", full=True),
+    Step("molecule-mirror", "molecule test -s mirror", full=True),
     Step("faults-mirror", "pytest -q tests/acceptance/test_mirror_faults.py", full=True),
     Step("benchmark-full", "python tests/benchmarks/benchmark.py", full=True),
 )
