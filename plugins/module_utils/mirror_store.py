@@ -155,7 +155,7 @@ class Mirror:
         return lock.blobs()
 
     def _receive(self, member: tarfile.TarInfo, content: IO[bytes], sizes: Dict[str, int]) -> int:
-        name, _, offset = member.name.partition(".")
+        name, offset = (member.name.split(".", 1) + [""])[:2]
         digest = f"sha256:{name}"
         if digest not in sizes or not offset.isdigit():
             raise MirrorError(f"{member.name!r} is not a piece of a blob of the lock")

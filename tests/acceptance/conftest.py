@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / ".ansible/collections")]
+sys.path[:0] = [str(Path(__file__).resolve().parents[2] / part) for part in ("tests", ".ansible/collections")]
 
 from lab import scratch
 
