@@ -31,6 +31,14 @@ def tree(network: str, members: list[str], witness: bool = False) -> dict[str, A
 
 
 @pytest.fixture(scope="class")
+def clients(request) -> Clients:
+    """The clients of a site that is built."""
+    site = request.getfixturevalue(request.cls.site)
+    installed(site)
+    return Clients(site)
+
+
+@pytest.fixture(scope="class")
 def one(tmp_path_factory) -> Iterator[scratch.Site]:
     folder = tmp_path_factory.mktemp("dataone") / "site"
     with scratch.running(scratch.copy_of_example(folder, "dataone", "83", tree=tree("83", ["db1"]))) as site:
@@ -55,10 +63,7 @@ def installed(site: scratch.Site) -> None:
 
 
 class TestOneHost:
-    @pytest.fixture(scope="class")
-    def clients(self, one) -> Clients:
-        installed(one)
-        return Clients(one)
+    site = "one"
 
     def test_it_is_built_and_serves_through_each_endpoint(self, clients):
         clients.write("alone")
@@ -89,10 +94,7 @@ class TestOneHost:
 
 
 class TestThreeHosts:
-    @pytest.fixture(scope="class")
-    def clients(self, three) -> Clients:
-        installed(three)
-        return Clients(three)
+    site = "three"
 
     def test_they_are_built_and_serve_through_each_endpoint(self, three, clients):
         assert roles(three) == ["Leader", "Replica", "Sync Standby"]
