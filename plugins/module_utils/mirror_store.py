@@ -155,9 +155,9 @@ class Mirror:
         return lock.blobs()
 
     def _receive(self, member: tarfile.TarInfo, content: IO[bytes], sizes: Dict[str, int]) -> int:
-        name, offset = (member.name.split(".", 1) + [""])[:2]
+        name, dot, offset = member.name.partition(".")
         digest = f"sha256:{name}"
-        if digest not in sizes or not offset.isdigit():
+        if digest not in sizes or not dot or not offset.isdigit():
             raise MirrorError(f"{member.name!r} is not a piece of a blob of the lock")
         size, start, part = sizes[digest], int(offset), self.incoming / hex_of(digest)
         there, end = _size(part), start + member.size

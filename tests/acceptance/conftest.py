@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2] / part) for part in ("tests", ".ansible/collections")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".ansible/collections"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lab import scratch
 
