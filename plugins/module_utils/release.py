@@ -159,6 +159,28 @@ class Archive(NamedTuple):
             _remove(fresh)
 
 
+class Program(NamedTuple):
+    """A single program as its makers publish it, under the name of the component."""
+
+    url: str
+    sha256: str
+    opener: Open
+    run: Run
+
+    def install(self, wish: Wish) -> None:
+        fresh = wish.beside("new")
+        _remove(fresh)
+        try:
+            fresh.mkdir(mode=0o755)
+            program = fresh / wish.name
+            fetch(self.opener, self.url, program, self.sha256)
+            program.chmod(0o755)
+            _complete(fresh, wish, {"url": self.url}, self.run)
+            _move_in(fresh, wish)
+        finally:
+            _remove(fresh)
+
+
 class Venv(NamedTuple):
     """A virtual environment of wheels. It is not relocatable, so it is built at its place and recorded last."""
 
@@ -235,7 +257,7 @@ def fetch(opener: Open, url: str, target: Path, sha256: str) -> None:
     except (OSError, http.client.HTTPException) as error:
         raise ReleaseError(f"{url}: {error}") from error
     if digest.hexdigest() != sha256:
-        raise ReleaseError(f"{url}: found sha256 {digest.hexdigest()}, wanted {sha256}. Nothing was unpacked.")
+        raise ReleaseError(f"{url}: found sha256 {digest.hexdigest()}, wanted {sha256}. Nothing of it was used.")
 
 
 def unpack(archive: Path, target: Path, strip: int) -> None:

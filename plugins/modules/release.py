@@ -9,7 +9,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: release
-short_description: Install a pinned archive or locked wheels, whole or not at all
+short_description: Install a pinned archive, program or locked wheels, whole or not at all
 version_added: 0.2.0
 description:
   - Installs a version of a program into a directory of its own, O(directory)/O(name)-O(version).
@@ -17,6 +17,7 @@ description:
     So one replaced link switches everything.
   - An archive is downloaded, its checksum verified, unpacked beside its place and renamed into it.
     Members that leave the directory, devices and links to the outside are refused. Files belong to root.
+  - A single program that is published as it is stands in its directory under O(name).
   - Wheels are installed into a virtual environment at its final place, which counts only when all of it is there.
     Each of them needs a hash in O(requirements). Nothing is built and nothing but O(wheels) is asked.
   - A run that was killed leaves nothing that counts, and the next one cleans up after it.
@@ -36,13 +37,14 @@ options:
   kind:
     description: What is installed.
     type: str
-    choices: [archive, venv]
+    choices: [archive, program, venv]
     default: archive
   url:
-    description: Address of a tar archive, C(http://), C(https://) or C(file://) for one on the host itself.
+    description:
+      - Address of a tar archive or of a program, C(http://), C(https://) or C(file://) for one on the host itself.
     type: str
   sha256:
-    description: Checksum of the archive.
+    description: Checksum of the archive or of the program.
     type: str
   strip_components:
     description: How many top directories of the archive are left out.
@@ -98,6 +100,17 @@ EXAMPLES = r"""
   vars:
     pin: "{{ lookup('onprem.dify.pin', 'etcd', archive=true) }}"
 
+- name: Install runc, which is a single program
+  onprem.dify.release:
+    name: runc
+    kind: program
+    version: "{{ pin.version }}"
+    url: "{{ pin.archive.url }}"
+    sha256: "{{ pin.archive.sha256 }}"
+    links: {/usr/local/sbin/runc: runc}
+  vars:
+    pin: "{{ lookup('onprem.dify.pin', 'runc', archive=true) }}"
+
 - name: Install Patroni from locked wheels
   onprem.dify.release:
     name: patroni
@@ -151,7 +164,7 @@ from ansible_collections.onprem.dify.plugins.module_utils import pins, release
 SPEC = {
     "name": {"type": "str", "required": True},
     "version": {"type": "str", "required": True},
-    "kind": {"type": "str", "choices": ["archive", "venv"], "default": "archive"},
+    "kind": {"type": "str", "choices": ["archive", "program", "venv"], "default": "archive"},
     "url": {"type": "str"},
     "sha256": {"type": "str"},
     "strip_components": {"type": "int", "default": 0},
@@ -170,7 +183,11 @@ TIMEOUT = 30
 def main() -> None:
     module = AnsibleModule(
         argument_spec=SPEC,
-        required_if=[("kind", "archive", ["url", "sha256"]), ("kind", "venv", ["requirements", "wheels"])],
+        required_if=[
+            ("kind", "archive", ["url", "sha256"]),
+            ("kind", "program", ["url", "sha256"]),
+            ("kind", "venv", ["requirements", "wheels"]),
+        ],
         supports_check_mode=True,
     )
     os.umask(0o022)
@@ -202,15 +219,17 @@ def main() -> None:
     )
 
 
-def source_of(module: AnsibleModule) -> tuple[Union[release.Archive, release.Venv], str]:
+def source_of(module: AnsibleModule) -> tuple[Union[release.Archive, release.Program, release.Venv], str]:
     """What is installed, and the digest by which it is recognized."""
     params = module.params
-    if params["kind"] == "archive":
+    if params["kind"] != "venv":
         digest = release.parse_digest(params["sha256"])
 
         def opener(url: str) -> IO[bytes]:
             return open_address(url, params["ca_path"])
 
+        if params["kind"] == "program":
+            return release.Program(params["url"], digest, opener, module.run_command), digest
         return release.Archive(params["url"], digest, params["strip_components"], opener, module.run_command), digest
     bad = pins.unhashed(params["requirements"])
     if bad:

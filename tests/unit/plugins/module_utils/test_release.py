@@ -122,7 +122,7 @@ def test_check_mode_predicts_without_network_and_writes_nothing(tmp_path: Path, 
 
 
 def test_another_checksum_is_refused_before_unpacking(tmp_path: Path, good: Path) -> None:
-    with pytest.raises(ReleaseError, match=r"found sha256 [0-9a-f]{64}, wanted 0{64}\. Nothing was unpacked"):
+    with pytest.raises(ReleaseError, match=r"found sha256 [0-9a-f]{64}, wanted 0{64}\. Nothing of it was used"):
         install(tmp_path, source(good, sha256="0" * 64))
     assert entries(tmp_path) == []
 
@@ -340,3 +340,25 @@ def test_words_that_are_no_paths_digests_or_versions_are_refused() -> None:
     for name, version in (("Etcd", "1"), ("etcd-3", "1"), ("../etcd", "1"), ("etcd", "latest"), ("etcd", "1/..")):
         with pytest.raises(ReleaseError, match="is not"):
             parse_name(name, version)
+
+
+def install_program(tmp_path: Path, content: bytes, sha256: str = "", **options: Any) -> Any:
+    digest = sha256 or hashlib.sha256(content).hexdigest()
+    program = release.Program("https://mirror/kubelet", digest, lambda _url: io.BytesIO(content), run_nothing)
+    links = {tmp_path / "bin/kubelet": "kubelet"}
+    return bring(Wish("kubelet", "1.36.4", tmp_path / "opt", digest, links=links), program, idle, **options)
+
+
+def test_a_single_program_is_installed_under_the_name_of_the_component(tmp_path: Path) -> None:
+    done, _diff = install_program(tmp_path, b"ELF", check_mode=False)
+    assert done.install
+    assert entries(tmp_path) == ["kubelet", "kubelet-1.36.4"]
+    assert (tmp_path / "bin/kubelet").read_bytes() == b"ELF"
+    assert os.access(tmp_path / "bin/kubelet", os.X_OK)
+    assert not install_program(tmp_path, b"ELF", check_mode=False)[0]
+
+
+def test_nothing_is_left_of_a_program_that_is_not_the_pinned_one(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match="found sha256"):
+        install_program(tmp_path, b"ELF", sha256="0" * 64, check_mode=False)
+    assert entries(tmp_path) == []
