@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib.util
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -66,10 +67,13 @@ class ActionModule(ActionBase):
         if self._task.check_mode:
             return {**result, "skipped": True, "msg": "what a build would fetch is known only to upstream"}
         try:
-            built = self._build(values).run()
+            build = self._build(values)
+            built = build.run()
         except (BuildError, pins.PinError, SourceError, bundle_systems.UnknownSystemError) as error:
             # Ansible would add the message of each cause, which is the same again.
             raise AnsibleActionFail(f"The bundle was not built. {error}") from None
+        for line in _ending(build.pins):
+            display.warning(line)
         for line in built.left_out:
             display.warning(f"not in the bundle: {line}")
         if not values["signing_key"]:
@@ -96,6 +100,8 @@ class ActionModule(ActionBase):
             raise BuildError(f"bundle_release {values['release']!r} is not a day as 2026.11.25 or 2026.11.25.2")
         if values["parallel"] < 1:
             raise BuildError("bundle_parallel must be 1 or more")
+        if any(pins.LOGIN.match(link) for link in values["wheel_links"]):
+            raise BuildError(f"bundle_wheel_links: an address {pins.LOGIN_FAULT}")
         systems = [bundle_systems.named(name) for name in values["systems"]]
         delivered = {
             path.stem: plain(self._loader.load_from_file(str(path))) for path in sorted(COLLECTION.glob("bundle/*.yml"))
@@ -123,6 +129,16 @@ class ActionModule(ActionBase):
         return Build(settings, wishes, site, COLLECTION, _place_of, tool, lambda line: display.display(f"  {line}"))
 
 
+def _ending(site: Mapping[str, pins.Pin]) -> list[str]:
+    """What is at its end today. The clock of the machine that builds is no reason to refuse, but one to say it."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    return [
+        f"{name} {pin['version']}: {fault}"
+        for name, pin in sorted(site.items())
+        for fault in pins.end_of_life_faults(pin, today)
+    ]
+
+
 def _repositories(
     systems: Sequence[System], more: Sequence[Mapping[str, Any]], keyrings: Mapping[str, str]
 ) -> dict[str, list[Repository]]:
@@ -134,6 +150,8 @@ def _repositories(
         if name not in found:
             raise BuildError(f"bundle_keyrings: {name} is not one of bundle_systems")
     for entry in more:
+        if pins.LOGIN.match(entry["uri"]):
+            raise BuildError(f"bundle_repositories: an address {pins.LOGIN_FAULT}")
         if entry["system"] not in found:
             raise BuildError(f"bundle_repositories: {entry['system']} is not one of bundle_systems")
         repository = Repository(

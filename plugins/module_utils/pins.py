@@ -9,20 +9,32 @@ import datetime
 import difflib
 import hashlib
 import re
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 Pin = Dict[str, Any]
 
 REQUIRED = ("name", "version", "licence", "end_of_life", "source")
-OPTIONAL = ("end_of_life_note", "packages", "package_names", "archives", "images", "requirements", "wheels")
+OPTIONAL = (
+    "end_of_life_note",
+    "packages",
+    "package_names",
+    "archives",
+    "images",
+    "to_resolve",
+    "requirements",
+    "wheels",
+)
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # What the pin of a version says of that version alone.
 OF_ONE_VERSION = ("packages", "archives", "images", "requirements")
+LOGIN_FAULT = "has a name or a password in it, which would stand in the lock; put them into ~/.netrc"
 NOTICE = datetime.timedelta(days=183)
 # Words and patterns that mean another thing tomorrow.
 _MUTABLE = re.compile(r"^(latest|stable|main|master|head|current|edge|nightly)$|[*<>=~^ ]|\.x\b|^$", re.IGNORECASE)
 _IMAGE_NAME = re.compile(r"[a-z0-9.-]+\.[a-z0-9.-]+(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# A name and a password in an address would stand in locks and logs.
+LOGIN = re.compile(r"^([a-z]+://)?[^/]*@", re.IGNORECASE)
 _HASHED = re.compile(r"^[A-Za-z0-9._-]+(\[[a-z0-9_,-]+\])?==[^\s;]+(\s*;[^\\]+)?(\s+--hash=sha256:[0-9a-f]{64})+$")
 
 
@@ -53,7 +65,9 @@ def faults(pin: Any, today: datetime.date) -> List[str]:
         found.append(f"name {pin['name']!r} is not words in lower case joined by hyphens")
     found += _version_faults("version", pin["version"])
     found += [f"{field} is empty" for field in ("licence", "source") if not str(pin[field] or "").strip()]
-    found += _end_of_life_faults(pin, today)
+    if LOGIN.match(str(pin["source"])):
+        found.append(f"source {LOGIN_FAULT}")
+    found += end_of_life_faults(pin, today)
     for system, version in (pin.get("packages") or {}).items():
         if not re.fullmatch(r"[A-Za-z]+_\d+", str(system)):
             found.append(f"packages: {system} is not a distribution and its major version, as Debian_12")
@@ -64,8 +78,11 @@ def faults(pin: Any, today: datetime.date) -> List[str]:
     for architecture, archive in (pin.get("archives") or {}).items():
         found += [f"archives: {architecture}: {fault}" for fault in _archive_faults(architecture, archive)]
     found += _images_faults(pin.get("images") or [])
+    found += _to_resolve_faults(pin)
     if not re.match(r"(https?://|/)", str(pin.get("wheels", "/"))):
         found.append("wheels is neither an http nor an https address nor a directory")
+    if LOGIN.match(str(pin.get("wheels", ""))):
+        found.append(f"wheels {LOGIN_FAULT}")
     found += [f"requirements: {line!r} has no version and hash" for line in unhashed(pin.get("requirements") or "")]
     return found
 
@@ -78,7 +95,8 @@ def _version_faults(field: str, version: Any) -> List[str]:
     return []
 
 
-def _end_of_life_faults(pin: Mapping[str, Any], today: datetime.date) -> List[str]:
+def end_of_life_faults(pin: Mapping[str, Any], today: datetime.date) -> List[str]:
+    """What is wrong with the end of a pin's life on this day."""
     end, note = pin["end_of_life"], str(pin.get("end_of_life_note") or "").strip()
     if end is None:
         return [] if note else ["end_of_life is unknown and no end_of_life_note says why"]
@@ -104,6 +122,8 @@ def _archive_faults(architecture: str, archive: Any) -> List[str]:
         found.append(f"unknown architecture, known are {', '.join(ARCHITECTURES.values())}")
     if not re.match(r"(https?|file)://", str(archive.get("url", ""))):
         found.append("url is not an http, https or file address")
+    if LOGIN.match(str(archive.get("url", ""))):
+        found.append(f"url {LOGIN_FAULT}")
     if not re.fullmatch(r"[0-9a-f]{64}", str(archive.get("sha256", ""))):
         found.append("sha256 is missing or not 64 hexadecimal digits")
     return found + [f"unknown field {field}" for field in archive if field not in ("url", "sha256")]
@@ -127,6 +147,55 @@ def _images_faults(images: Any) -> List[str]:
         f"{image['name']}:{image['tag']}" for image in images if isinstance(image, Mapping) and len(image) == 3
     ]
     return found + sorted({f"images: {name} stands twice" for name in references if references.count(name) > 1})
+
+
+def _to_resolve_faults(pin: Mapping[str, Any]) -> List[str]:
+    named = pin.get("to_resolve") or {}
+    if not isinstance(named, Mapping) or set(named) - {"images", "archives"}:
+        return ["to_resolve is not a mapping of images and archives"]
+    images, archives = named.get("images") or [], named.get("archives") or {}
+    if not isinstance(images, list) or not isinstance(archives, Mapping):
+        return ["to_resolve: images is not a list, or archives not a mapping of architectures"]
+    found = []
+    # Another version of the site has other digests, so the version stands in the pin alone.
+    for text in [*images, *archives.values()]:
+        if "{version}" not in str(text):
+            found.append(f"to_resolve: {text} has no {{version}}")
+    wanted = unresolved({**pin, "version": str(pin["version"]), "images": [], "archives": {}})
+    placed = [{"name": name, "tag": tag, "digest": f"sha256:{'0' * 64}"} for name, tag in wanted.images]
+    found += [f"to_resolve: {fault}" for fault in _images_faults(placed)]
+    for architecture, url in wanted.archives.items():
+        archive = {"url": url, "sha256": "0" * 64}
+        found += [f"to_resolve: archives: {architecture}: {fault}" for fault in _archive_faults(architecture, archive)]
+    return found
+
+
+class Unresolved:
+    """What a pin names without a digest: images as name and tag, addresses of archives by architecture."""
+
+    def __init__(self, images: List[Tuple[str, str]], archives: Dict[str, str]) -> None:
+        self.images = images
+        self.archives = archives
+
+    def __bool__(self) -> bool:
+        return bool(self.images or self.archives)
+
+
+def unresolved(pin: Mapping[str, Any]) -> Unresolved:
+    """What nobody has given the digest of yet."""
+    named = to_resolve(pin)
+    known = {(image["name"], image["tag"]) for image in pin.get("images") or ()}
+    archives = {name: url for name, url in named.archives.items() if name not in (pin.get("archives") or {})}
+    return Unresolved([image for image in named.images if image not in known], archives)
+
+
+def to_resolve(pin: Mapping[str, Any]) -> Unresolved:
+    """All that a pin names without a digest, whether the site has given it or not."""
+    named = pin.get("to_resolve") or {}
+    version = str(pin["version"])
+    images = [str(image).replace("{version}", version).rpartition(":") for image in named.get("images") or ()]
+    archives = {name: str(url).replace("{version}", version) for name, url in (named.get("archives") or {}).items()}
+    return Unresolved([(name, tag) for name, _colon, tag in images], archives)
 
 
 def unhashed(requirements: str) -> List[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import http.client
 import netrc
 import ssl
@@ -115,6 +116,31 @@ class Fetcher:
                         raise FetchError(f"{name}: {address}: {_reason(error)}") from error
                     self.meter.wait(pause)
             return self.kept.right(digest)
+
+    def digest_of(self, name: str, upstream: str) -> str:
+        """The digest of what upstream has at an address just now. Nothing of it is kept."""
+        address = self.sources.of(upstream)
+        for pause in (*PAUSES, None):
+            try:
+                return self._hashed(address)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                if pause is None or not _may_pass(error):
+                    raise FetchError(f"{name}: {address}: {_reason(error)}") from error
+                self.meter.wait(pause)
+        raise AssertionError(address)
+
+    def _hashed(self, address: str) -> str:
+        hashed = hashlib.sha256()
+        count = 0
+        with self._open(address, 0) as answer:
+            _start, length = _extent(answer, 0)
+            while chunk := answer.read(CHUNK):
+                hashed.update(chunk)
+                count += len(chunk)
+                self.meter.count(len(chunk))
+        if length is not None and count != length:
+            raise OSError(f"the connection was closed after {count} of {length} bytes")
+        return f"sha256:{hashed.hexdigest()}"
 
     def _account(self, found: int, announced: int | None) -> None:
         if announced is None:

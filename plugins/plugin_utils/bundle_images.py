@@ -96,6 +96,14 @@ class Images:
         if self._ca_file:
             shutil.copyfile(self._ca_file, self._certificates / "site.crt")
 
+    def tagged(self, name: str, tag: str) -> tuple[bytes, str]:
+        """The manifest that a tag leads to at this moment, and its digest."""
+        raw = self._skopeo(["inspect", "--raw", *self._trust("--"), f"docker://{self.sources.of(name)}:{tag}"])
+        manifest = json.loads(raw)
+        if not isinstance(manifest, Mapping) or media_type(manifest) not in MEDIA_TYPES:
+            raise FetchError(f"{name}:{tag}: what came is no image that a mirror could serve")
+        return raw, f"sha256:{hashlib.sha256(raw).hexdigest()}"
+
     def copy(self, wish: Wish, architectures: Sequence[str]) -> Image:
         """Bring an image into the store, with the manifests of these architectures."""
         try:

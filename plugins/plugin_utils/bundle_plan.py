@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import Component
-from ansible_collections.onprem.dify.plugins.module_utils.pins import Pin
+from ansible_collections.onprem.dify.plugins.module_utils.pins import Pin, unresolved
 from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_images, bundle_wheels
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import System, packages_of_pins
 
+ASK = "playbooks/bundle-pins.yml asks their makers for those that site_pins lacks"
 # What a controller is installed from.
 CONTROLLER = "ansible-core"
 
@@ -80,12 +81,22 @@ def plan(
         missing = [one for one in architectures if pin.get("archives") and one not in pin["archives"]]
         if missing:
             left_out.append(f"{name} {version} for {', '.join(missing)}: its pin names no archive for it")
-        if not any(pin.get(field) for field in ("archives", "images", "requirements", "package_names")):
+        unknown = _unknown(pin, architectures)
+        if unknown:
+            left_out.append(f"{name} {version}: nobody gave a digest for {', '.join(unknown)}; {ASK}")
+        elif not any(pin.get(field) for field in ("archives", "images", "requirements", "package_names")):
             left_out.append(
                 f"{name} {version}: its pin names no archive, image, wheels or packages; give them in site_pins.{name}"
             )
     packages = [_packages(pins, system, of_roles.get(system.name, {}), more) for system in systems]
     return Plan(tuple(archives), tuple(images), tuple(wheels), tuple(packages), tuple(left_out))
+
+
+def _unknown(pin: Pin, architectures: Sequence[str]) -> list[str]:
+    """Images and archives whose digest neither the pin nor the site has."""
+    lacking = unresolved(pin)
+    images = [f"{image}:{tag}" for image, tag in lacking.images]
+    return images + [f"the archive for {one}" for one in architectures if one in lacking.archives]
 
 
 def _wheels(pin: Pin, name: str, version: str, python: str, architectures: Sequence[str]) -> list[bundle_wheels.Wish]:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.onprem.dify.plugins.module_utils.pins import LOGIN, LOGIN_FAULT
+
 
 class SourceError(Exception):
     """The rules are none; the text is for the user, one fault a line."""
@@ -38,6 +40,9 @@ class Sources:
                 faults.append(f"{where} is not a mapping of from and to")
                 continue
             rule = Rule(str(value["from"]), str(value["to"]))
+            if LOGIN.match(rule.prefix) or LOGIN.match(rule.instead):
+                faults.append(f"{where} {LOGIN_FAULT}")
+                continue
             if not rule.prefix or not rule.instead:
                 faults.append(f"{where}: from and to must not be empty")
             elif rule.prefix.endswith("/") != rule.instead.endswith("/"):

@@ -20,10 +20,17 @@ def table() -> str:
 def row(pin: dict[str, Any]) -> tuple[str, ...]:
     packages = [f"{version} on {system.replace('_', ' ')}" for system, version in (pin.get("packages") or {}).items()]
     life = ". ".join(str(part) for part in (pin["end_of_life"], pin.get("end_of_life_note")) if part)
-    archives = ", ".join(pin.get("archives") or {})
-    images = ", ".join(f"{image['name']}:{image['tag']}" for image in pin.get("images") or ())
+    asked_for = (pin.get("to_resolve") or {}).get("archives") or {}
+    archives = ", ".join([*(pin.get("archives") or {}), *(f"{name} †" for name in asked_for)])
+    images = ", ".join([*(f"{image['name']}:{image['tag']}" for image in pin.get("images") or ()), *asked(pin)])
     name = f"[{pin['name']}]({pin['source']})"
     return (name, pin["version"], ", ".join(packages), archives, images, pin["licence"], life)
+
+
+def asked(pin: dict[str, Any]) -> list[str]:
+    """Images without a known digest."""
+    images = (pin.get("to_resolve") or {}).get("images") or ()
+    return [f"{image.format(version=pin['version'])} †" for image in images]
 
 
 if __name__ == "__main__":

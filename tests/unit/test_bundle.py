@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.onprem.dify.plugins.module_utils.pins import faults
+from ansible_collections.onprem.dify.plugins.module_utils.pins import faults, to_resolve
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_wheels import lines_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,9 +19,12 @@ BUNDLE: dict[str, dict[str, Any]] = {path.stem: yaml.safe_load(path.read_text(en
 # Numbers of clauses look like versions.
 CLAUSE = re.compile(r"^\s*(cis_\w+|mlps3):")
 
+# Examples in documentation.
+PROSE = re.compile(r'"""[\s\S]*?"""')
+
 
 def versions(pin: dict[str, Any]) -> set[str]:
-    tags = {image["tag"] for image in pin.get("images") or ()}
+    tags = {image["tag"] for image in pin.get("images") or ()} | {tag for _name, tag in to_resolve(pin).images}
     return {pin["version"], *(pin.get("packages") or {}).values(), *tags, *(tag.removeprefix("v") for tag in tags)}
 
 
@@ -30,6 +33,18 @@ def test_every_pin_is_complete_exact_and_alive(component: str) -> None:
     today = datetime.datetime.now(datetime.UTC).date()
     assert BUNDLE[component]["name"] == component
     assert faults(BUNDLE[component], today) == []
+
+
+def test_dify_is_pinned_with_all_that_a_release_consists_of() -> None:
+    assert {"dify", "dify-plugin-daemon", "dify-sandbox", "squid", "nginx"} <= set(BUNDLE)
+    images = [name for name, _tag in to_resolve(BUNDLE["dify"]).images]
+    assert {image.rpartition("/dify-")[2] for image in images} == {"api", "web", "agent-backend", "agent-local-sandbox"}
+
+
+@pytest.mark.parametrize("component", BUNDLE)
+def test_every_pin_leads_to_something_that_can_be_fetched(component: str) -> None:
+    pin = BUNDLE[component]
+    assert any(pin.get(field) for field in ("archives", "images", "to_resolve", "package_names", "requirements"))
 
 
 def test_the_data_tier_is_pinned() -> None:
@@ -65,10 +80,10 @@ def test_a_version_stands_in_its_pin_and_nowhere_else(component: str) -> None:
     pattern = re.compile(rf"(?<![\w.])({words})(?![\w]|\.\d)")
     found = [
         f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
-        for folder in ("roles", "playbooks")
+        for folder in ("roles", "playbooks", "plugins", "inventories", "molecule")
         for path in sorted((ROOT / folder).rglob("*"))
         if path.is_file() and path.suffix in (".yml", ".j2", ".py", ".sh", ".conf", ".service")
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        for number, line in enumerate(PROSE.sub("", path.read_text(encoding="utf-8")).splitlines(), start=1)
         if pattern.search(line) and not CLAUSE.match(line)
     ]
     assert found == []

@@ -16,6 +16,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.pins import (
     of_site,
     package_versions,
     select,
+    unresolved,
 )
 
 TODAY = datetime.date(2026, 11, 24)
@@ -69,6 +70,15 @@ def test_images_are_named_with_their_registry_and_pinned_by_digest() -> None:
         ({"images": [{**IMAGE, "tag": 3.1}]}, "images: registry.k8s.io/pause: tag 3.1 is not a text"),
         ({"images": [{**IMAGE, "digest": "sha256:abc"}]}, "images: registry.k8s.io/pause: digest is missing or not"),
         ({"images": [IMAGE, IMAGE]}, "images: registry.k8s.io/pause:3.10.2 stands twice"),
+        ({"to_resolve": ["docker.io/lab/app:1"]}, "to_resolve is not a mapping of images and archives"),
+        ({"to_resolve": {"images": "docker.io/lab/app"}}, "to_resolve: images is not a list"),
+        ({"to_resolve": {"images": ["docker.io/lab/app:1.0"]}}, "to_resolve: docker.io/lab/app:1.0 has no {version}"),
+        ({"to_resolve": {"images": ["app:v{version}"]}}, "to_resolve: images: app is not a name with its registry"),
+        ({"to_resolve": {"images": ["docker.io/lab/app:{version}.x"]}}, "tag '3.6.14.x' is not one exact version"),
+        ({"to_resolve": {"archives": {"amd64": "/{version}"}}}, "to_resolve: archives: amd64: url is not"),
+        ({"archives": {"amd64": {"url": "https://me:secret@example.org/x", "sha256": SHA}}}, "a name or a password"),
+        ({"source": "https://me@example.org/x"}, "source has a name or a password in it"),
+        ({"wheels": "https://me:secret@example.org/x"}, "wheels has a name or a password in it"),
         ({"licence": ""}, "licence is empty"),
         ({"colour": "red"}, "unknown field colour"),
         ({"name": "Etcd"}, "name 'Etcd'"),
@@ -99,6 +109,20 @@ def test_what_a_pin_must_not_be(change: dict[str, Any], words: str) -> None:
     found = faults({**ETCD, **change}, TODAY)
     assert len(found) == 1
     assert words in found[0]
+    assert "secret" not in found[0]
+
+
+def test_what_lacks_a_digest_is_named_until_the_site_has_one() -> None:
+    named = {"images": ["docker.io/lab/app:v{version}"], "archives": {"amd64": "https://example.org/{version}"}}
+    lacking = {**REDIS, "to_resolve": named}
+    assert unresolved(lacking).images == [("docker.io/lab/app", "v7.0.15")]
+    assert unresolved(lacking).archives == {"amd64": "https://example.org/7.0.15"}
+    own = {"images": [{"name": "docker.io/lab/app", "tag": "v7.0.15", "digest": f"sha256:{SHA}"}]}
+    given = {**own, "archives": {"amd64": {"url": "https://mirror/7.0.15", "sha256": SHA}}}
+    (whole,) = of_site({"redis": lacking}, {"redis": given}).values()
+    assert not unresolved(whole)
+    (newer,) = of_site({"redis": lacking}, {"redis": {**given, "version": "7.2.0"}}).values()
+    assert unresolved(newer).images == [("docker.io/lab/app", "v7.2.0")], "a digest of another tag is none of this one"
 
 
 def test_a_near_end_of_life_is_allowed_with_a_note_and_a_far_one_without() -> None:
@@ -169,6 +193,12 @@ def test_wheels_are_given_with_their_lock() -> None:
         ("etcd", {"etcd": {"version": 3.6}}, "site_pins: etcd: version 3.6 is not a text"),
         ("etcd", {"etcd": "3.6"}, "site_pins: etcd: is not a mapping"),
         ("etcd", {"etcd": {"archive": {}}}, "unknown field archive"),
+        ("etcd", {"etcd": {"version": "latest"}}, "version 'latest' is not one exact version"),
+        ("etcd", {"etcd": {"archives": {"amd64": {"url": "https://mirror/x"}}}}, "amd64: sha256 is missing"),
+        ("etcd", {"etcd": {"images": [{**IMAGE, "tag": "stable"}]}}, "tag 'stable' is not one exact version"),
+        ("etcd", {"etcd": {"images": [{**IMAGE, "digest": ""}]}}, "digest is missing"),
+        ("etcd", {"etcd": {"requirements": "patroni==4.1.5"}}, "has no version and hash"),
+        ("etcd", {"etcd": {"end_of_life": "soon"}}, "is not a day"),
     ],
 )
 def test_mistakes_are_named(component: str, site: dict[str, Any], words: str) -> None:

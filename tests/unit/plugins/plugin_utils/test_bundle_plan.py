@@ -51,6 +51,14 @@ def test_a_pin_that_names_nothing_is_said_to_be_left_out() -> None:
     assert line.endswith("give them in site_pins.seaweedfs")
 
 
+def test_what_lacks_a_digest_is_said_to_be_left_out_with_who_asks_for_it() -> None:
+    named = {"images": ["docker.io/lab/app:v{version}"], "archives": {"arm64": "https://example.org/{version}"}}
+    app = {**BASE, "name": "app", "to_resolve": named}
+    (line,) = plan({"app": app}, ["amd64", "arm64"]).left_out
+    assert line.startswith("app 3.6.14: nobody gave a digest for docker.io/lab/app:v3.6.14, the archive for arm64; ")
+    assert "playbooks/bundle-pins.yml" in line
+
+
 def test_images_are_wanted_by_digest() -> None:
     (image,) = plan({"pause": PAUSE}).images
     assert (image.reference, image.digest, image.component) == ("registry.k8s.io/pause:3", f"sha256:{SHA}", "pause")

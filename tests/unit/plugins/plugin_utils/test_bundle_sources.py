@@ -37,11 +37,14 @@ def test_without_a_rule_upstream_is_asked() -> None:
         ({"from": "", "to": "x"}, "from and to must not be empty"),
         ({"from": "https://github.com/", "to": "https://nexus"}, "must both end with a slash"),
         ({"from": "https://github.com/", "to": "nexus/"}, "must both name a protocol"),
+        ({"from": "https://github.com/", "to": "https://me:secret@nexus/"}, "rule 1 has a name or a password in it"),
+        ({"from": "registry.k8s.io/", "to": "me:secret@harbor/"}, "rule 1 has a name or a password in it"),
     ],
 )
 def test_a_rule_that_cannot_be_meant_is_refused(rule: Any, words: str) -> None:
-    with pytest.raises(SourceError, match=words):
+    with pytest.raises(SourceError, match=words) as refusal:
         Sources.parse([rule])
+    assert "secret" not in str(refusal.value)
 
 
 def test_two_rules_for_one_beginning_are_refused() -> None:
