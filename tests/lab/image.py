@@ -1,4 +1,7 @@
-"""The root of all nodes: built once, kept in the cache under a hash of what it is made of, never written again."""
+"""The root of all nodes: built once, kept in the cache under a hash of what it is made of, never written again.
+
+It belongs to the users of the nodes' user namespace, and once more to those of the machine for nodes that run pods.
+"""
 
 from __future__ import annotations
 
@@ -30,18 +33,18 @@ def building_names(site: str) -> tuple[str, str]:
     return f".building_{site}", f".building_{site}_files"
 
 
-def key(suite: str, mirror: Mirror) -> str:
-    recipe = json.dumps([suite, mirror.archive, mirror.security, PACKAGES, NODE_FILES, NODE_SETUP, FIRST_ID, SHIFT])
+def key(suite: str, mirror: Mirror, first_id: int) -> str:
+    recipe = json.dumps([suite, mirror.archive, mirror.security, PACKAGES, NODE_FILES, NODE_SETUP, first_id, SHIFT])
     return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
-def path(lab: Lab) -> Path:
-    return lab.cache / "images" / f"{lab.suite}-{key(lab.suite, of_this_machine())}"
+def path(lab: Lab, first_id: int = FIRST_ID) -> Path:
+    return lab.cache / "images" / f"{lab.suite}-{key(lab.suite, of_this_machine(), first_id)}"
 
 
-def ensure(lab: Lab, members: Members) -> tuple[Path, float]:
+def ensure(lab: Lab, members: Members, first_id: int = FIRST_ID) -> tuple[Path, float]:
     """Return the root for the lab's nodes and the seconds it took to build (0 if it was there)."""
-    root = path(lab)
+    root = path(lab, first_id)
     started = time.monotonic()
     with one_builder(root.parent):
         if root.is_dir():
@@ -50,6 +53,7 @@ def ensure(lab: Lab, members: Members) -> tuple[Path, float]:
         members.kill(BUILD)
         remove_tree(building)
         _build(lab, members, building)
+        shift(building, first_id)
         building.rename(root)
     return root, time.monotonic() - started
 
@@ -95,7 +99,6 @@ def _build(lab: Lab, members: Members, target: Path) -> None:
     remove_tree(files)
     if code != 0:
         raise LabError(f"the base image could not be built: see {log}")
-    shift(target)
 
 
 def served(entry: str) -> bool:

@@ -51,9 +51,9 @@ def up(lab: Lab, hosts: tuple[Host, ...]) -> None:
         off = [host for host in hosts if not members.running(host.name)]
         with progress.counting("machines answer ssh", len(hosts)):
             # All known hosts are written before the first login, and a VM is slower than eight nodes.
-            _in_parallel(lambda host: prepare(lab, host, bases[host.kind]), hosts)
+            _in_parallel(lambda host: prepare(lab, host, bases[host.name]), hosts)
             ssh.write_known_hosts(lab)
-            _in_parallel(lambda host: start(lab, host, bases[host.kind], members, progress, host in off), hosts)
+            _in_parallel(lambda host: start(lab, host, bases[host.name], members, progress, host in off), hosts)
     progress.say(f"lab {lab.name}: {len(hosts)} machines up, {len(off)} of them now, in {progress.seconds():.1f} s")
 
 
@@ -91,7 +91,7 @@ def power_on(lab: Lab, host: Host) -> None:
     members, progress = members_of(lab.name), Progress()
     with locked(lab):
         _require_network(lab)
-        base = _ensure_images(lab, (host,), members, progress)[host.kind]
+        base = _ensure_images(lab, (host,), members, progress)[host.name]
         prepare(lab, host, base)
         ssh.write_known_hosts(lab)
         start(lab, host, base, members, progress, fresh=not members.running(host.name))
@@ -143,18 +143,21 @@ def clean(cache: Path) -> list[str]:
 
 
 def _ensure_images(lab: Lab, hosts: Iterable[Host], members: Members, progress: Progress) -> dict[str, Path]:
+    """What the disk of each host is made from, built where it is missing."""
     bases: dict[str, Path] = {}
-    kinds = {host.kind: host for host in hosts}
-    if NODE in kinds:
+    for first_id in sorted({node.first_id(host) for host in hosts if host.kind == NODE}):
         with progress.working(f"image of {lab.suite}"):
-            bases[NODE], seconds = image.ensure(lab, members)
+            root, seconds = image.ensure(lab, members, first_id)
+        bases |= {host.name: root for host in hosts if host.kind == NODE and node.first_id(host) == first_id}
         if seconds:
             progress.say(f"image of {lab.suite} built in {seconds:.0f} s")
-    if VM in kinds:
+    machines = [host for host in hosts if host.kind == VM]
+    if machines:
         from . import vm_image
 
         with progress.working("snapshot of the VM"):
-            bases[VM], seconds = vm_image.ensure(lab, kinds[VM], members)
+            snapshot, seconds = vm_image.ensure(lab, machines[-1], members)
+        bases |= {host.name: snapshot for host in machines}
         if seconds:
             progress.say(f"snapshot of the VM built in {seconds:.0f} s")
     return bases

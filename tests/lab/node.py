@@ -1,6 +1,7 @@
 """A node: a systemd-nspawn machine whose disk is an overlay over the image, the upper side on a small tmpfs of its own.
 
 Root in a node owns its network, its mounts and its cgroups, and nothing of the host: all of it is in a user namespace.
+A node that runs pods is the exception.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from . import network
+from . import network, pods
 from .cgroups import Members
 from .owners import FIRST_ID, give
 from .recipe import OPERATOR
@@ -19,6 +20,7 @@ from .topology import Host, Lab
 OPERATOR_ID, OPERATOR_GROUP = 1000, 37  # Debian has a group of that name
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 NSPAWN_STATE = Path("/run/systemd/nspawn")
+DATA = "var/lib"
 NETWORK_DEVICES = Path("/sys/class/net")
 # /tmp stays on the disk, as on a fresh server; what mounts a tmpfs there then owns it.
 ENVIRONMENT = {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_TMPFS_TMP": "0"}
@@ -34,6 +36,11 @@ def disk(lab: Lab, host: Host) -> Path:
 
 def root(lab: Lab, host: Host) -> Path:
     return folder(lab, host) / "root"
+
+
+def first_id(host: Host) -> int:
+    """The number that root of the node has on the host."""
+    return 0 if host.runs_pods else FIRST_ID
 
 
 def machine(lab: Lab, host: Host) -> str:
@@ -54,7 +61,7 @@ def prepare(lab: Lab, host: Host, image: Path) -> None:
     upper, work = disk(lab, host) / "upper", disk(lab, host) / "work"
     for part in (upper, work):
         part.mkdir()
-    give(upper)
+    give(upper, first_id(host))
     run("mount", "-t", "overlay", "-o", f"lowerdir={image},upperdir={upper},workdir={work}", name, root(lab, host))
     _personalise(lab, host)
     done.write_text((root(lab, host) / f"{HOST_KEY}.pub").read_text())
@@ -75,18 +82,30 @@ def _personalise(lab: Lab, host: Host) -> None:
         "etc/onprem-lab/network": batch,
     }
     (top / "etc/onprem-lab").mkdir()
-    give(top / "etc/onprem-lab")
+    give(top / "etc/onprem-lab", first_id(host))
     for name, content in files.items():
         (top / name).write_text(content)
-        give(top / name)
+        give(top / name, first_id(host))
     run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", host.name, "-f", top / HOST_KEY)
     for name in (HOST_KEY, f"{HOST_KEY}.pub"):
-        give(top / name)
+        give(top / name, first_id(host))
     keys = top / "home" / OPERATOR / ".ssh"
     keys.mkdir(mode=0o700)
     (keys / "authorized_keys").write_text(lab.key.with_suffix(".pub").read_text())
     for path in (keys, keys / "authorized_keys"):
-        give(path, OPERATOR_ID, OPERATOR_GROUP)
+        give(path, first_id(host), OPERATOR_ID, OPERATOR_GROUP)
+    if host.runs_pods:
+        _ready_for_pods(lab, host)
+
+
+def _ready_for_pods(lab: Lab, host: Host) -> None:
+    top = root(lab, host)
+    for name, content in pods.files(pods.this_machine()).items():
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_text(content)
+    run("systemctl", f"--root={top}", "--quiet", "enable", pods.UNIT_NAME)
+    # Layers of containers cannot lie upon an overlay.
+    run("cp", "--archive", top / DATA, disk(lab, host) / "data")
 
 
 def boot(lab: Lab, host: Host, members: Members) -> None:
@@ -94,12 +113,18 @@ def boot(lab: Lab, host: Host, members: Members) -> None:
     port = network.port_of(host.address)
     log = folder(lab, host) / "console.log"
     if not members.running(host.name):
-        members.start(host.name, command(lab, host), ENVIRONMENT, log)
+        members.start(host.name, command(lab, host), environment(host), log)
     wait_until((NETWORK_DEVICES / port).exists, 10, f"{host.name}: start of systemd-nspawn (see {log})", pause=0.02)
     network.plug(lab, port)
 
 
+def environment(host: Host) -> dict[str, str]:
+    return {**ENVIRONMENT, **(pods.environment(pods.this_machine()) if host.runs_pods else {})}
+
+
 def command(lab: Lab, host: Host) -> list[str]:
+    own_users = [f"--private-users={FIRST_ID}:65536", "--private-users-ownership=off"]
+    data = f"--bind={disk(lab, host) / 'data'}:/{DATA}"
     return [
         "systemd-nspawn",
         "--quiet",
@@ -109,13 +134,13 @@ def command(lab: Lab, host: Host) -> list[str]:
         f"--machine={machine(lab, host)}",
         f"--hostname={host.name}",
         f"--directory={root(lab, host)}",
-        f"--private-users={FIRST_ID}:65536",
-        "--private-users-ownership=off",
+        *([*pods.options(), data] if host.runs_pods else own_users),
         f"--network-veth-extra={network.port_of(host.address)}:eth0",
         "--resolv-conf=off",
         "--link-journal=no",
         "--timezone=off",
         "--console=pipe",
+        *(pods.boot_parameters(pods.this_machine()) if host.runs_pods else []),
     ]
 
 

@@ -10,35 +10,38 @@ import stat
 import struct
 from pathlib import Path
 
-# User and group 0 of all nodes on the host; a multiple of 65536 in the range systemd keeps for containers.
+# User and group 0 on the host of all nodes but those that run pods; a multiple of 65536 in the range systemd keeps
+# for containers.
 FIRST_ID = 16960 << 16
 SHIFT = 2  # changes when files are shifted in another way
 CAPABILITY = "security.capability"
 
 
-def give(path: Path, user: int = 0, group: int = 0) -> None:
+def give(path: Path, first_id: int, user: int = 0, group: int = 0) -> None:
     """Make a user of the node the owner."""
-    os.chown(path, FIRST_ID + user, FIRST_ID + group)
+    os.chown(path, first_id + user, first_id + group)
 
 
-def shift(top: Path) -> None:
-    """Give the files to the users of the nodes' user namespace."""
-    _shift_owner(top)
+def shift(top: Path, first_id: int) -> None:
+    """Give the files to the users of the nodes' user namespace, if they are in one."""
+    if not first_id:
+        return
+    _shift_owner(top, first_id)
     for folder, folders, files in os.walk(top):
         for name in folders + files:
-            _shift_owner(Path(folder, name))
+            _shift_owner(Path(folder, name), first_id)
 
 
-def _shift_owner(path: Path) -> None:
+def _shift_owner(path: Path, first_id: int) -> None:
     found = path.lstat()
-    if found.st_uid >= FIRST_ID:
+    if found.st_uid >= first_id:
         return
     capability = None if stat.S_ISLNK(found.st_mode) else _capability(path)
-    os.chown(path, FIRST_ID + found.st_uid, FIRST_ID + found.st_gid, follow_symlinks=False)
+    os.chown(path, first_id + found.st_uid, first_id + found.st_gid, follow_symlinks=False)
     if not stat.S_ISLNK(found.st_mode):
         path.chmod(stat.S_IMODE(found.st_mode))  # chown clears the bits of setuid and setgid
     if capability:
-        os.setxattr(path, CAPABILITY, namespaced(capability, FIRST_ID))
+        os.setxattr(path, CAPABILITY, namespaced(capability, first_id))
 
 
 def _capability(path: Path) -> bytes | None:

@@ -23,15 +23,21 @@ FOR_NODES = {
 }
 # For the tests of the connected side, which run on this machine.
 FOR_BUNDLES = {"docker-registry": "docker-registry", "gpg": "gnupg", "skopeo": "skopeo"}
+# For artifacts that are partly in C; what starts with / is a file.
+FOR_C = {"gcc": "gcc", "pkg-config": "pkg-config", "/usr/include/seccomp.h": "libseccomp-dev"}
 FOR_VMS = {"qemu-img": "qemu-utils", "qemu-system-x86_64": "qemu-system-x86"}
-ALL = FOR_NODES | FOR_BUNDLES | FOR_VMS
+ALL = FOR_NODES | FOR_BUNDLES | FOR_C | FOR_VMS
 # The service that a package starts as soon as it is installed.
 SERVICES = {"docker-registry": "docker-registry", "nginx-light": "nginx"}
 SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
 def missing_packages(programs: Mapping[str, str]) -> list[str]:
-    return sorted({package for program, package in programs.items() if not shutil.which(program, path=SEARCH)})
+    return sorted({package for program, package in programs.items() if not _found(program)})
+
+
+def _found(program: str) -> bool:
+    return Path(program).exists() if program.startswith("/") else shutil.which(program, path=SEARCH) is not None
 
 
 def missing_features(filesystems: str, cgroup2_mounted: bool, user_namespaces: int) -> list[str]:

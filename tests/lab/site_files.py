@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from . import debian, product
+from . import debian, pods, product
 from .artifacts import catalogue, golang, pgvector, store
 from .cgroups import Members
 from .progress import Progress
@@ -21,6 +21,8 @@ from .topology import SERVED, Lab
 def up(lab: Lab, members: Members, progress: Progress) -> None:
     """Write the files of the site; each artifact is served and pinned as soon as it is there."""
     make_secrets(lab)
+    if any(host.runs_pods for host in lab.hosts):
+        write(lab.file_of_site("kubernetes"), pods.variables(pods.this_machine()))
     pins, repositories = from_mirror(lab)
     write(lab.file_of_site("pins"), pins)
     write(lab.file_of_site("repositories"), repositories)

@@ -48,6 +48,11 @@ class Host:
     def disk(self) -> str:
         return str(self.vars.get("lab_disk", "2G"))
 
+    @property
+    def runs_pods(self) -> bool:
+        """Whether the node may do what a container runtime does: only where a site asks for it."""
+        return bool(self.vars.get("lab_kubernetes")) and not {"control_plane", "workers"}.isdisjoint(self.groups)
+
 
 @dataclass(frozen=True)
 class Lab:

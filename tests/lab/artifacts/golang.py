@@ -46,8 +46,9 @@ class Release:
     groups: tuple[str, ...] = ("control_plane", "workers")
     # Variables of the program that hold its own version.
     stamps: Mapping[str, str] = field(default_factory=dict)
-    # Programs that are partly in C; the tags with which they are built.
+    # Programs that are partly in C, linked with all that they use: the nodes need no library for them.
     c: bool = False
+    # What is built in, beyond what is by itself.
     tags: str = ""
     # Where the module has no tags that tell it.
     known_version: str = ""
@@ -154,8 +155,9 @@ def compile_programs(workshop: Workshop, release: Release) -> dict[str, Path]:
         "HOME": str(workshop.scrap),
     }
     stamps = [f"-X {variable}={release.named(text)}" for variable, text in release.stamps.items()]
-    flags = " ".join(["-s -w", *stamps])
-    options = ["-p", "2", "-trimpath", f"-ldflags={flags}", f"-tags={release.tags}", "-o", f"{workshop.scrap}/"]
+    flags = " ".join(["-s -w", *(["-extldflags=-static"] if release.c else []), *stamps])
+    tags = ",".join(filter(None, [release.tags, "netgo,osusergo" if release.c else ""]))
+    options = ["-p", "2", "-trimpath", f"-ldflags={flags}", f"-tags={tags}", "-o", f"{workshop.scrap}/"]
     with caches(workshop.lab, fcntl.LOCK_SH) as folder:
         for variable, part in (("GOCACHE", "build"), ("GOMODCACHE", "modules"), ("GOPATH", "path")):
             environment[variable] = f"{folder}/{part}"

@@ -30,11 +30,15 @@ RELEASES = (
     Release(
         component="kubernetes",
         programs={
-            name: f"{KUBERNETES}/{name}"
-            for name in (
-                *("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler"),
-                *("kubeadm", "kubectl", "kubelet"),
-            )
+            **{
+                name: f"{KUBERNETES}/{name}"
+                for name in (
+                    *("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler"),
+                    *("kubeadm", "kubectl", "kubelet"),
+                )
+            },
+            # What its own tests run in pods, as server and client.
+            "agnhost": "k8s.io/kubernetes/test/images/agnhost",
         },
         stamps={
             f"{module}.{variable}": text

@@ -65,12 +65,12 @@ def test_unfinished_builds_of_two_labs_are_never_confused():
 
 def test_the_image_is_known_by_all_it_is_made_of(monkeypatch):
     mirror = sources.Mirror("http://mirror.example/debian", None)
-    first = image.key("bookworm", mirror)
-    assert first == image.key("bookworm", mirror)
-    assert first != image.key("trixie", mirror)
-    assert first != image.key("bookworm", sources.Mirror("http://other.example/debian", None))
+    first = image.key("bookworm", mirror, 0)
+    assert first == image.key("bookworm", mirror, 0)
+    assert first != image.key("trixie", mirror, 0)
+    assert first != image.key("bookworm", sources.Mirror("http://other.example/debian", None), 0)
     monkeypatch.setattr(image, "PACKAGES", (*image.PACKAGES, "htop"))
-    assert first != image.key("bookworm", mirror)
+    assert first != image.key("bookworm", mirror, 0)
 
 
 def test_the_cable_of_a_host_fits_the_kernel_and_is_its_own():
