@@ -43,7 +43,9 @@ def site_from_inventory(
     site["hosts"] = {name: _host(name, hostvars[name], groups) for name in sorted(groups.get("all", []))}
     site["mirror"] = mirrors(site["hosts"], hostvars, bool(settings.get("mirror")))
     site["addresses"] = addresses_by_end(site)
-    flows = [_resolve(flow, site["addresses"]) for flow in settings["flows"]]
+    overlay = settings.get("pod_overlay")
+    used = [flow for flow in settings["flows"] if overlay is None or flow.get("overlay", overlay) == overlay]
+    flows = [_resolve(flow, site["addresses"]) for flow in used]
     site["flows"] = [flow for flow in flows if flow["sources"] and flow["destinations"]]
     return site
 

@@ -53,6 +53,12 @@ FORMS: Dict[str, Form] = {
     "secret_key": Form(
         _text(string.ascii_letters + string.digits, 32), r"[A-Za-z0-9+/=._~-]+", 16, "letters, digits and +/=._~-"
     ),
+    "aes_key": Form(
+        lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
+        r"[A-Za-z0-9+/]{43}=",
+        44,
+        "32 random bytes in base64",
+    ),
     "key": Form(
         lambda: base64.b64encode(secrets.token_bytes(42)).decode(), r"[A-Za-z0-9+/]+=*", 56, "42 random bytes in base64"
     ),
@@ -81,6 +87,7 @@ TABLE: Tuple[Tuple[str, str, str], ...] = (
     ("s3_volume_signing_key", "objects", "password"),
     ("s3_filer_signing_key", "objects", "password"),
     ("postgres_seaweedfs", "objects", "password"),
+    ("kubernetes_encryption_key", "control_plane", "aes_key"),
     ("dify_secret_key", "workers", "key"),
     ("pki_root_key", "all", "password"),
     ("pki_issuing_key", "all", "password"),

@@ -9,6 +9,7 @@ import yaml
 from ansible.constants import DEFAULT_VAULT_ID_MATCH
 from ansible.parsing.vault import VaultLib, VaultSecret
 
+from ansible_collections.onprem.dify.plugins.module_utils.site import GROUPS
 from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import complete, needed
 
 HERE = Path(__file__).resolve().parent
@@ -27,7 +28,7 @@ def write(case: Case, folder: Path) -> None:
     """Write the example inventory with the changes of a case; null takes something away."""
     hosts = merged(read(GOOD / "hosts.yml"), case.get("hosts", {}))
     variables = merged(read(GOOD / "group_vars/all/site.yml"), case.get("vars", {}))
-    made = complete({}, {group: ["a host"] for group in ("all", "database", "cache", "objects", "workers")})
+    made = complete({}, {group: ["a host"] for group in ("all", *GROUPS)})
     groups = groups_with_hosts(hosts)
     secrets = {name: made[name] for name in needed({group: ["a host"] for group in {"all"} | groups})}
     all_vars = folder / "group_vars/all"

@@ -57,6 +57,16 @@ def test_a_host_knows_its_groups_and_zones():
     assert site()["hosts"]["worker1"]["cluster"] is True
 
 
+def overlays(**changes):
+    return [flow["port"] for flow in site(**changes)["flows"] if flow["why"].startswith("Flannel")]
+
+
+def test_only_the_overlay_of_the_site_gets_through():
+    assert overlays(pod_overlay="vxlan") == ["8472"]
+    assert overlays(pod_overlay="wireguard") == ["51820"]
+    assert overlays(pod_overlay="host-gw") == []
+
+
 def test_a_host_is_meant_by_its_groups_its_zones_and_all():
     assert ends_of_host(site(), "db1") == ["database", "cache", "data", "all"]
 
@@ -94,7 +104,7 @@ def test_a_flow_names_the_addresses_of_both_ends():
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: f"{flow['from']}-{flow['to']}-{flow['port']}")
 def test_each_flow_of_the_table_names_known_ends_and_a_purpose(flow):
     operation = ["repositories", "time", "dns", "syslog", "identity", "ldap"]
-    services = [*operation, "postgres", "redis", "s3", "nfs", "models", "smtp"]
+    services = [*operation, "kube-api", "postgres", "redis", "s3", "nfs", "models", "smtp"]
     zones = ["dmz", "app", "data", "ops"]
     assert flow["from"] in [*GROUPS, *zones, "all", "admin", "users"]
     assert flow["to"] in [*GROUPS, *zones, *services, "all"]
