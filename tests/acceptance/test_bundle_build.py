@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,40 +24,29 @@ from ansible_collections.onprem.dify.plugins.module_utils.bundle_verify import v
 from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_systems
 from lab.processes import kill_tree
 from lab.runs import PROJECT
-from lab.upstream import packages
-from lab.upstream.files import Files
-from lab.upstream.line import Line
-from lab.upstream.registry import DOCKER, OCI, Registry, noise
+from lab.upstream import packages, pinned
+from lab.upstream.registry import noise
 
 KILLS = int(os.environ.get("KILLS", "10"))
 SYSTEM = bundle_systems.named("Debian_12")
 PINS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((PROJECT / "bundle").glob("*.yml"))}
 MEBIBYTE = 1 << 20
-ARCHIVE_BYTES, LAYER_BYTES = 2 * MEBIBYTE, 4 * MEBIBYTE
+ARCHIVE_BYTES = 2 * MEBIBYTE
 # What the connections of a killed build had on the way when it died.
 ON_THE_WAY = MEBIBYTE
 
 
-@dataclass
-class Upstream:
-    """Everything that the pins name, at the names they name, with contents of this test."""
+class Upstream(pinned.Upstream):
+    """Everything that the pins name, and the packages of Debian as empty ones."""
 
-    files: Files
-    registry: Registry
-    archive: packages.Archive
-    line: Line
-    pins: dict[str, dict[str, Any]] = field(default_factory=dict)
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.archive = packages.Archive(folder / "files/deb.debian.org/debian")
+        self.from_here("deb.debian.org", "pypi.org")
 
-    @property
-    def rules(self) -> list[dict[str, str]]:
-        hosts = ("github.com", "dl.k8s.io", "get.helm.sh", "deb.debian.org", "pypi.org")
-        rules = [{"from": f"https://{host}/", "to": f"{self.files.address}/{host}/"} for host in hosts]
-        registries = ("registry.k8s.io/", "ghcr.io/", "registry.example.org/")
-        return rules + [{"from": name, "to": f"127.0.0.1:{self.line.port}/{name}"} for name in registries]
-
-    def put(self, component: str, url: str, data: bytes) -> dict[str, str]:
-        self.files.put(url.removeprefix("https://"), data)
-        return {"url": url, "sha256": hashlib.sha256(data).hexdigest()}
+    def close(self) -> None:
+        super().close()
+        self.archive.close()
 
     def finished(self, folder: Path) -> set[str]:
         """The paths at upstream of all that stands in a bundle, by the digests of the files here."""
@@ -73,55 +62,17 @@ class Upstream:
 
 @pytest.fixture(scope="module")
 def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
-    folder = tmp_path_factory.mktemp("upstream")
-    files = Files(folder / "files")
-    archive = packages.Archive(folder / "files/deb.debian.org/debian")
-    registry = Registry(folder / "registry")
-    line = Line(registry.port)
+    found = Upstream(tmp_path_factory.mktemp("upstream"))
     try:
-        found = Upstream(files, registry, archive, line)
+        found.serve(PINS, lambda url: noise(ARCHIVE_BYTES, url))
         for component, pin in PINS.items():
-            found.pins[component] = _contents(found, component, pin)
-        _fill(archive, files.folder / "deb.debian.org", found.pins)
+            if pin.get("requirements"):
+                line, _ = packages.wheel(found.files.folder / "pypi.org/simple", component.replace("-", "_"), "1.0")
+                found.pins[component]["requirements"] = f"{line}\n"
+        _fill(found.archive, found.files.folder / "deb.debian.org", found.pins)
         yield found
     finally:
-        line.close()
-        files.off()
-        registry.off()
-        archive.close()
-
-
-def _contents(upstream: Upstream, component: str, pin: dict[str, Any]) -> dict[str, Any]:
-    """What `site_pins` says of a component, so that its real address leads to contents of this test."""
-    found: dict[str, Any] = {}
-    if "amd64" in (pin.get("archives") or {}):
-        url = pin["archives"]["amd64"]["url"]
-        found["archives"] = {"amd64": upstream.put(component, url, noise(ARCHIVE_BYTES, url))}
-    if pin.get("images"):
-        # Projects publish both kinds.
-        kinds = DOCKER if component == "pause" else OCI
-        found["images"] = [
-            {**image, "digest": _push(upstream, image["name"], image["tag"], kinds)} for image in pin["images"]
-        ]
-    if pin.get("requirements"):
-        line, _ = packages.wheel(upstream.files.folder / "pypi.org/simple", component.replace("-", "_"), "1.0")
-        found["requirements"] = f"{line}\n"
-    if component == "kubernetes":
-        name = "registry.k8s.io/kube-apiserver"
-        digest = _push(upstream, name, f"v{pin['version']}", OCI)
-        found["images"] = [{"name": name, "tag": f"v{pin['version']}", "digest": digest}]
-    return found
-
-
-def _push(upstream: Upstream, name: str, tag: str, kinds: dict[str, str]) -> str:
-    """An image for two architectures, the layers of the second of which nobody wants here."""
-    layers = [noise(LAYER_BYTES, f"{name}{number}") for number in range(2)]
-    contents = {"amd64": [*layers, noise(MEBIBYTE, "shared")], "arm64": [noise(1024, f"{name}arm64")]}
-    return upstream.registry.push(f"{_registry_of(name)}/{name.split('/', 1)[1]}", tag, contents, kinds)
-
-
-def _registry_of(name: str) -> str:
-    return name.split("/", 1)[0]
+        found.close()
 
 
 def _fill(archive: packages.Archive, root: Path, pins: dict[str, dict[str, Any]]) -> None:
@@ -379,7 +330,7 @@ def test_the_same_pins_give_the_same_lock_in_another_folder(bundle: Path, builde
 def test_a_patch_of_one_component_is_a_small_delta(bundle: Path, builder: Builder, tmp_path: Path) -> None:
     newer = tmp_path / "newer"
     url = PINS["crictl"]["archives"]["amd64"]["url"].replace(PINS["crictl"]["version"], "1.36.1")
-    pin = {"version": "1.36.1", "archives": {"amd64": builder.upstream.put("crictl", url, noise(ARCHIVE_BYTES, url))}}
+    pin = {"version": "1.36.1", "archives": {"amd64": builder.upstream.put(url, noise(ARCHIVE_BYTES, url))}}
     done = builder.build(newer, {"crictl": pin}, bundle_release="2026.11.26")
     assert done.code == 0, done.output
     lock = lock_of(newer)

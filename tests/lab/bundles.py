@@ -1,7 +1,6 @@
 """Bundles for the tests of the mirror: real packages of Debian, images from scratch, an archive and wheels. Signed.
 
-Blobs are kept in the cache, so that a second bundle fetches only what is new. `python -m lab.bundles` makes the one of
-the scenario `mirror`.
+Blobs are kept in the cache, so that a second bundle fetches only what is new.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import urllib.request
 import zipfile
@@ -159,11 +157,12 @@ class Maker:
         system = _plugin_utils("bundle_systems").named(SYSTEM)
         work = home() / "apt"
         target = apt.Target(system, "amd64")
-        one = apt.Apt(target, system.repositories, _sources(system), work, "", ())
+        sources = _plugin_utils("bundle_sources").Sources.parse(rules_of_debian())
+        one = apt.Apt(target, system.repositories, sources, work, "", ())
         one.prepare()
         found = one.closure(sorted(set(names)), {})
         for package in found:
-            address = _sources(system).of(package.upstream)
+            address = sources.of(package.upstream)
             self._fetch(address, package.digest, package.size)
             self._record(
                 package.path,
@@ -292,17 +291,15 @@ def zip_of(files: Mapping[str, bytes]) -> bytes:
     return target.getvalue()
 
 
-def _sources(system: Any) -> Any:
-    """Debian as this machine reaches it."""
-    sources = _plugin_utils("bundle_sources")
+def rules_of_debian() -> list[dict[str, str]]:
+    """For `bundle_sources`: Debian as this machine reaches it."""
     mirror = of_this_machine()
     places = [mirror.archive, mirror.security or mirror.archive]
-    return sources.Sources(
-        [
-            sources.Rule(f"{repository.uri}/", f"{place}/")
-            for repository, place in zip(system.repositories, places, strict=True)
-        ]
-    )
+    repositories = _plugin_utils("bundle_systems").named(SYSTEM).repositories
+    return [
+        {"from": f"{repository.uri}/", "to": f"{place}/"}
+        for repository, place in zip(repositories, places, strict=True)
+    ]
 
 
 def _plugin_utils(name: str) -> Any:
@@ -312,12 +309,3 @@ def _plugin_utils(name: str) -> Any:
 
 def _json(**content: Any) -> bytes:
     return json.dumps(content).encode()
-
-
-if __name__ == "__main__":
-    made = make(home() / "scenario", "2026.11.25")
-    variables = json.dumps(made.variables(), indent=1) + "\n"
-    target = home() / "scenario.json"
-    if not target.exists() or target.read_text() != variables:
-        target.write_text(variables)
-    print(f"{made.size / 1e6:.1f} MB, {len(made.lock.files)} files, {len(made.lock.images)} images", file=sys.stderr)

@@ -31,3 +31,10 @@ def lock() -> dict[str, Any]:
 def addresses() -> list[str]:
     tree = scratch.load(INVENTORY / "hosts.yml")
     return [host["ansible_host"] for host in tree["ops"]["children"]["mirror"]["hosts"].values()]
+
+
+@pytest.fixture(scope="session")
+def upstream() -> list[tuple[str, int]]:
+    """What the bundle was built from, besides Debian and the index of Python."""
+    built = json.loads((bundles.home() / "scenario.json").read_text(encoding="utf-8"))
+    return [(host, int(port)) for host, _, port in (address.partition(":") for address in set(built["upstream"]))]

@@ -14,6 +14,8 @@ from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
+from ansible_collections.onprem.dify.plugins.filter.apt_places import apt_places
+
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 SYSTEMS = ["Debian", "RedHat", "openEuler"]
 KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQINBF\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n"
@@ -25,7 +27,9 @@ def data(role, system):
 
 def rendered(template, **variables):
     text = (ROLES / "packages/templates" / template).read_text()
-    templar = Templar(loader=DataLoader(), variables={"ansible_managed": "managed", **variables})
+    places = apt_places(variables["packages_repositories"], "/lists")
+    variables = {"ansible_managed": "managed", "__packages_places": places, **variables}
+    templar = Templar(loader=DataLoader(), variables=variables)
     return templar.template(trust_as_template(text))
 
 
@@ -50,7 +54,7 @@ def test_debian_repositories():
             {"name": "debian", "uris": "http://10.0.0.1/debian", "suites": "bookworm", "signed_by": "/usr/x.gpg"},
             {
                 "name": "security",
-                "uris": ["http://10.0.0.1/s"],
+                "uris": ["http://10.0.0.1/s", "http://10.0.0.2/s"],
                 "suites": ["a", "b"],
                 "components": ["x", "y"],
                 "signed_by": KEY,
@@ -66,7 +70,8 @@ def test_debian_repositories():
         "Components: main",
         "Signed-By: /usr/x.gpg",
     ]
-    assert second.splitlines()[3:] == [
+    assert second.splitlines()[2:] == [
+        "URIs: mirror+file:/lists/security.list",
         "Suites: a b",
         "Components: x y",
         "Signed-By:",

@@ -1,0 +1,101 @@
+"""The bundle of the scenario `mirror`, as the collection builds it. `python -m lab.built INVENTORY`
+
+Packages come from Debian and wheels from the index of Python, as this machine reaches them; archives and images from an
+upstream of the lab, under the names that the pins name. It is gone before this ends, and the lab's package cache too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from . import bundles, cgroups, debian, packages, topology
+from .artifacts import store
+from .bundles import home, key, signer
+from .errors import LabError
+from .sources import of_this_machine
+from .upstream import pinned
+from .upstream.registry import noise
+
+RELEASE, SUITE = "2026.11.25", "bookworm"
+# What the tests install.
+MORE = ("cowsay", "curl", "hello", "openssl", "python3-pip", "skopeo")
+AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+MEBIBYTE = 1 << 20
+
+
+def build(folder: Path) -> dict[str, Any]:
+    """Build and sign; what a site must know of it, with the addresses from which it came."""
+    with tempfile.TemporaryDirectory() as place:
+        upstream = pinned.Upstream(Path(place))
+        try:
+            upstream.serve(debian.bundle(), _content)
+            authorities = Path(place, "authorities.crt")
+            authorities.write_bytes(Path(AUTHORITIES).read_bytes() + upstream.registry.ca_file.read_bytes())
+            pins = _pins(upstream.pins)
+            variables = {
+                "bundle_directory": str(folder),
+                "bundle_release": RELEASE,
+                "bundle_packages": list(MORE),
+                "bundle_sources": [*bundles.rules_of_debian(), *upstream.rules],
+                "bundle_ca_file": str(authorities),
+                "bundle_signing_key": str(key("release")),
+                "bundle_repository_key": str(home() / "packages-key"),
+                "site_pins": pins,
+            }
+            seconds = _run(Path(place, "build.json"), variables)
+        finally:
+            upstream.close()
+    return {
+        "mirror_bundle": str(folder),
+        "mirror_signers": [signer("release")],
+        "site_pins": pins,
+        "upstream": [rule["to"].removeprefix("http://").partition("/")[0] for rule in upstream.rules],
+        "seconds": round(seconds, 1),
+    }
+
+
+def _content(url: str) -> bytes:
+    """A program in the place of etcd, so that there is something to install which is small."""
+    name = url.rpartition("/")[2]
+    if name.startswith("etcd-"):
+        program = b"#!/bin/sh\necho etcd of the bundle\n"
+        return bundles.tar_of({f"{name.removesuffix('.tar.gz')}/etcd": program}, mode=0o755, compressed=True)
+    return noise(MEBIBYTE, url)
+
+
+def _pins(contents: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """With the versions of packages that Debian has today."""
+    components = debian.bundle()
+    names = [name for pin in components.values() for name in debian.package_names(pin)]
+    folder = store.root(topology.cache_root()) / "versions"
+    offer = debian.offer(of_this_machine(), SUITE, pinned.ARCHITECTURE, names, folder)
+    versions = debian.pins(components, offer["versions"], SUITE)
+    return {name: {**versions.get(name, {}), **contents.get(name, {})} for name in sorted({*versions, *contents})}
+
+
+def _run(file: Path, variables: dict[str, Any]) -> float:
+    file.write_text(json.dumps(variables), encoding="utf-8")
+    started = time.monotonic()
+    environment = {**os.environ, "ANSIBLE_LOCALHOST_WARNING": "0", "ANSIBLE_CONFIG": str(topology.ROOT / "ansible.cfg")}
+    command = ["ansible-playbook", "playbooks/bundle.yml", "-i", "localhost,", "-e", f"@{file}"]
+    done = subprocess.run(command, cwd=topology.ROOT, env=environment, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise LabError("the bundle was not built")
+    return time.monotonic() - started
+
+
+def main() -> None:
+    found = build(home() / "scenario")
+    (home() / "scenario.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    packages.down(cgroups.members_of(topology.read(sys.argv[1]).name))
+
+
+if __name__ == "__main__":
+    main()
