@@ -1,7 +1,7 @@
 # Copyright: onprem.dify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The endpoints of the data tier, as one host serves them."""
+"""The endpoints of the site, as one host serves them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ short_description: List the endpoints that a host serves
 version_added: 0.2.0
 author: onprem.dify contributors (!UNKNOWN)
 description:
-  - Returns the endpoints of the data tier whose group the host is in, with their address, their VRRP settings and
+  - Returns the endpoints whose group the host is in, with their address, their VRRP settings and
     the hosts behind them.
   - Fails if two of them would have the same VRRP number, which is the last number of their address.
 positional: host, facts

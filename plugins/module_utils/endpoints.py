@@ -1,15 +1,16 @@
 # Copyright: onprem.dify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The endpoints of the data tier: which ones a host serves, behind which address. No Ansible, no I/O."""
+"""The endpoints of a site: which ones a host serves, behind which address. No Ansible, no I/O."""
 
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Sequence
 
 from ansible_collections.onprem.dify.plugins.module_utils import seaweedfs
-from ansible_collections.onprem.dify.plugins.module_utils.site import ENDPOINT_GROUPS
+from ansible_collections.onprem.dify.plugins.module_utils.site import ENDPOINT_GROUPS, ZONE_OF_GROUP
 
 # The highest priority is that of VRRP's "address owner", who need not wait for anybody.
 ALONE = 255
@@ -29,6 +30,8 @@ class Service(NamedTuple):
 
 
 SERVICES: Dict[str, Service] = {
+    # The API itself listens on all addresses of its host, so the endpoint needs another port.
+    "kube-api": Service({"kube-api": 8443}, 6443),
     "postgres": Service({"postgres": 5432, "postgres-readonly": 5433}, 5432),
     "redis": Service({"redis": 6379}, 6379),
     "s3": Service({"s3": 8333}, 8333),
@@ -36,7 +39,7 @@ SERVICES: Dict[str, Service] = {
 
 
 def host_endpoints(site: Mapping[str, Any], host: str) -> List[Dict[str, Any]]:
-    """The endpoints of the data tier that `host` serves, with everything that HAProxy and keepalived need to know."""
+    """The endpoints that `host` serves, with everything that HAProxy and keepalived need to know."""
     groups = site["hosts"][host]["groups"]
     served = [name for name in SERVICES if name in site["endpoints"] and ENDPOINT_GROUPS[name] in groups]
     _refuse_shared_router_ids(site)
@@ -112,8 +115,9 @@ def _endpoint(site: Mapping[str, Any], host: str, name: str) -> Dict[str, Any]:
     }
 
 
-# Who decides which side of a cut goes on. The etcd of PostgreSQL answers that question itself.
+# Who decides which side of a cut goes on. The etcds of Kubernetes and of PostgreSQL answer that question themselves.
 VOTERS: Dict[str, Callable[[Mapping[str, Any]], List[Dict[str, str]]]] = {
+    "kube-api": lambda _site: [],
     "postgres": lambda _site: [],
     "redis": sentinels,
     "s3": store_masters,
@@ -122,7 +126,7 @@ VOTERS: Dict[str, Callable[[Mapping[str, Any]], List[Dict[str, str]]]] = {
 
 def _fenced(name: str, hosts: Sequence[Mapping[str, str]], voters: Sequence[Mapping[str, str]]) -> bool:
     """Whether a host that is cut off from the others can tell, and then lets go of the address."""
-    if name == "postgres":
+    if name in ("kube-api", "postgres"):
         # Its own etcd says whether it is on the side of the majority.
         return len(hosts) > 1
     # Two voters cannot tell a cut from a crash: neither of them would be right to let go.
@@ -130,14 +134,17 @@ def _fenced(name: str, hosts: Sequence[Mapping[str, str]], voters: Sequence[Mapp
 
 
 def _refuse_shared_router_ids(site: Mapping[str, Any]) -> None:
-    owners: Dict[int, str] = {}
-    for name, address in sorted(site["endpoints"].items()):
-        if name not in SERVICES:
-            continue
-        number = router_id(address)
-        other = owners.setdefault(number, name)
-        if other != name:
+    """Two endpoints of one network, or of one host, must not have the same VRRP number."""
+    given = [(name, site["endpoints"][name]) for name in sorted(site["endpoints"]) if name in SERVICES]
+    for (one, first), (other, second) in itertools.combinations(given, 2):
+        number = router_id(first)
+        if number == router_id(second) and _meet(site, ENDPOINT_GROUPS[one], ENDPOINT_GROUPS[other]):
             raise EndpointError(
-                f"site_endpoints: {other} ({site['endpoints'][other]}) and {name} ({address}) end in the same number, "
+                f"site_endpoints: {one} ({first}) and {other} ({second}) end in the same number, "
                 f"{number}, by which VRRP tells them apart: choose another address for one of them"
             )
+
+
+def _meet(site: Mapping[str, Any], one: str, other: str) -> bool:
+    shared = any({one, other} <= set(host["groups"]) for host in site["hosts"].values())
+    return shared or ZONE_OF_GROUP[one] == ZONE_OF_GROUP[other]

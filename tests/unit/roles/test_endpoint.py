@@ -16,16 +16,17 @@ from ansible.template import Templar, trust_as_template
 from ansible_collections.onprem.dify.plugins.module_utils.endpoints import host_endpoints
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
-ADDRESSES = {"db1": "10.0.3.11", "db2": "10.0.3.12", "witness1": "10.0.3.21"}
+ADDRESSES = {"db1": "10.0.3.11", "db2": "10.0.3.12", "witness1": "10.0.3.21", "cp1": "10.0.2.11", "cp2": "10.0.2.12"}
 DATA = ["database", "cache", "objects"]
+GROUPS = {"witness1": ["witness"], "cp1": ["control_plane"], "cp2": ["control_plane"]}
 
 
 def site(*hosts):
-    groups = {name: ["witness"] if name == "witness1" else DATA for name in hosts}
+    groups = {name: GROUPS.get(name, DATA) for name in hosts}
     return {
         "domain": "test.internal",
         "hosts": {name: {"address": ADDRESSES[name], "groups": groups[name]} for name in hosts},
-        "endpoints": {"postgres": "10.0.3.10", "redis": "10.0.3.15", "s3": "10.0.3.16"},
+        "endpoints": {"kube-api": "10.0.2.10", "postgres": "10.0.3.10", "redis": "10.0.3.15", "s3": "10.0.3.16"},
     }
 
 
@@ -33,11 +34,11 @@ def rendered(template, *hosts):
     facts = site(*hosts)
     variables = {
         "ansible_managed": "managed",
-        "inventory_hostname": "db1",
+        "inventory_hostname": hosts[0],
         "site_facts": facts,
         **yaml.safe_load((ROLES / "endpoint/defaults/main.yml").read_text()),
-        "__endpoint_served": [{**one, "interface": "eth0"} for one in host_endpoints(facts, "db1")],
-        "__endpoint_address": "10.0.3.11",
+        "__endpoint_served": [{**one, "interface": "eth0"} for one in host_endpoints(facts, hosts[0])],
+        "__endpoint_address": ADDRESSES[hosts[0]],
         "__endpoint_metrics_port": 8405,
         "__endpoint_alive_socket": "/run/haproxy/alive.sock",
         "__endpoint_pki": "/etc/pki",
@@ -117,6 +118,25 @@ def test_metrics_of_the_store_leave_the_host_over_tls_only():
     assert "use_backend s3-metrics-volume if { path /volume }" in haproxy["s3-metrics"]
     assert haproxy["s3-metrics-volume"][-1] == "server db1 127.0.0.1:9326"
     assert "http-request return status 404 unless { path /s3 /filer /volume /master }" in haproxy["s3-metrics"]
+
+
+def test_the_kubernetes_api_is_asked_whether_it_is_ready_and_shown_no_certificate():
+    text = rendered("haproxy.cfg.j2", "cp1", "cp2")
+    haproxy = sections(text)
+    assert haproxy["kube-api"][-2:] == [
+        "server cp1 10.0.2.11:6443 check check-ssl verify none",
+        "server cp2 10.0.2.12:6443 check check-ssl verify none",
+    ]
+    assert "http-check send meth GET uri /readyz" in haproxy["kube-api"]
+    # The certificate of the site is among the defaults that this backend does not take.
+    assert "backend kube-api from plain" in text
+    assert "crt" not in text.partition("defaults plain")[2].partition("defaults of-the-site")[0]
+
+
+def test_a_control_plane_without_an_api_gives_up_the_address():
+    lost = "http-request return status 503 if { path /kube-api } { nbsrv(kube-api) lt 1 }"
+    assert lost in sections(rendered("haproxy.cfg.j2", "cp1", "cp2"))["alive"]
+    assert lost not in sections(rendered("haproxy.cfg.j2", "cp1"))["alive"]
 
 
 def test_a_host_alone_has_its_addresses_without_asking():

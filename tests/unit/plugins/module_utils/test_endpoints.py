@@ -154,3 +154,18 @@ def test_an_address_that_no_interface_has_is_named():
 def test_missing_facts_are_named():
     with pytest.raises(EndpointError, match="subset network"):
         interface({}, "10.0.3.11")
+
+
+def test_on_a_host_that_serves_both_no_number_may_be_the_same():
+    everything = {"all1": ["control_plane", *DATA]}
+    with pytest.raises(EndpointError, match=r"kube-api \(10\.0\.2\.10\) and postgres \(10\.0\.3\.10\)"):
+        served("all1", hosts=everything, **{"kube-api": "10.0.2.10", "postgres": "10.0.3.10"})
+
+
+def test_the_kubernetes_api_is_served_by_the_control_planes_on_a_port_of_its_own():
+    hosts = {"cp1": ["control_plane"], "cp2": ["control_plane"], "worker1": ["workers"]}
+    endpoint = served("cp1", hosts=hosts, **{"kube-api": "10.0.2.10"})["kube-api"]
+    assert (endpoint["ports"], endpoint["port"]) == ({"kube-api": 8443}, 6443)
+    assert [host["name"] for host in endpoint["hosts"]] == ["cp1", "cp2"]
+    assert endpoint["fenced"]
+    assert served("worker1", hosts=hosts, **{"kube-api": "10.0.2.10"}) == {}
