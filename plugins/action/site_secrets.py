@@ -18,6 +18,7 @@ from ansible.parsing.vault import VaultLib, match_encrypt_secret
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.onprem.dify.plugins.module_utils import storage
 from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import SECRETS_FILE, complete
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
@@ -41,7 +42,7 @@ class ActionModule(ActionBase):
         existing = content.get(VARIABLE) or {}
         _refuse_others(variables, existing)
 
-        secrets = complete(existing, variables["groups"], _services(variables))
+        secrets = complete(existing, variables["groups"], _services(variables), _storage(variables))
         made = [name for name in secrets if secrets[name] != existing.get(name)]
         if made and not self._task.check_mode:
             self._write(path, {**content, VARIABLE: secrets})
@@ -107,6 +108,12 @@ def _services(variables: Mapping[str, Any]) -> list[str]:
         if at
     }
     return list(services)
+
+
+def _storage(variables: Mapping[str, Any]) -> dict[str, str]:
+    """Where the site stores what, as far as it does not leave that to the defaults."""
+    hosts = [variables["hostvars"][host] for host in variables["groups"].get("all", [])]
+    return {name: host[variable] for name, variable in storage.VARIABLES.items() for host in hosts if variable in host}
 
 
 def _folder(variables: Mapping[str, Any]) -> Path:

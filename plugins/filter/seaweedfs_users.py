@@ -13,6 +13,8 @@ author: onprem.dify contributors (!UNKNOWN)
 description:
   - Turns the list of buckets into the configuration of an S3 gateway. There is no administrator in it.
   - With the configuration that the gateway has now, a pair of keys that is replaced stays valid beside the new one.
+  - A user whose bucket is no longer listed stays as well.
+  - Refuses to have no user at all, as a gateway without users asks nobody for keys.
 positional: known, retire
 options:
   _input:
@@ -25,7 +27,7 @@ options:
     type: str
     default: ""
   retire:
-    description: Whether keys that were replaced stop being valid.
+    description: Whether keys that were replaced stop being valid, and users that are no longer listed go.
     type: bool
     default: false
 """

@@ -44,6 +44,7 @@ RETURN = r"""
 _value:
   description:
     - Name, domain, networks, endpoints and services of the site.
+    - C(storage) says by purpose where the site keeps its files.
     - C(hosts) holds for every host its address, groups, zones and whether it belongs to the Kubernetes cluster.
     - C(addresses) holds the addresses of every group, zone and service.
     - C(mirror) holds names, addresses and trust of the mirrors, and is empty at a site that gives no bundle.

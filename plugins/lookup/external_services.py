@@ -12,6 +12,7 @@ version_added: 0.2.0
 author: onprem.dify contributors (!UNKNOWN)
 description:
   - A service is given if C(site_services) names it and its group has no hosts.
+  - Of the S3 store it tells the buckets that the site uses, and nothing at all where there is none.
   - Completes the variables of role P(onprem.dify.external#role) with their defaults.
   - Reads the certificates of the authorities on the controller.
 options:
@@ -77,6 +78,8 @@ class LookupModule(LookupBase):
             except AccessError as error:
                 raise AnsibleError(f"{variable}: {error}") from error
             services[name]["ca"] = _text(services[name]["ca_file"])
+        # A store in which nothing is stored is not asked.
+        services = {name: service for name, service in services.items() if service.get("buckets") != []}
         needed = model.secret_names(services)
         secrets = self.get_option("secrets")
         return [{"services": services, "passwords": {name: secrets[name] for name in needed if secrets.get(name)}}]

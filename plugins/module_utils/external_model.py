@@ -11,6 +11,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Sequence
 from ansible_collections.onprem.dify.plugins.module_utils.postgresql_access import connections
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import NOT_SET, Finding
 from ansible_collections.onprem.dify.plugins.module_utils.site import ENDPOINT_GROUPS
+from ansible_collections.onprem.dify.plugins.module_utils.storage import stored_on
 
 # The services that can be given, as site_services names them, and the variable that describes each.
 VARIABLES = {"postgres": "external_postgresql", "redis": "external_redis", "s3": "external_s3"}
@@ -121,6 +122,8 @@ def describe(
         clients, reserve = complete.pop("expected_clients"), int(complete.pop("connection_reserve"))
         complete["connections"] = connections(clients, reserve, 0)
         complete["databases"] = [{"extensions": [], **database} for database in complete["databases"]]
+    if name == "s3":
+        complete["buckets"] = stored_on("s3", complete["buckets"], site["storage"])
     return complete
 
 

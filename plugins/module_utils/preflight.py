@@ -13,6 +13,7 @@ from ansible_collections.onprem.dify.plugins.module_utils import (
     preflight_flows,
     preflight_groups,
     preflight_hosts,
+    preflight_storage,
     preflight_variables,
     preflight_waivers,
     site_secrets,
@@ -20,7 +21,14 @@ from ansible_collections.onprem.dify.plugins.module_utils import (
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import Finding, Inventory
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_waivers import Waived
 
-INVENTORY_SUBJECTS = (preflight_groups, preflight_addresses, preflight_flows, preflight_variables, site_secrets)
+INVENTORY_SUBJECTS = (
+    preflight_groups,
+    preflight_addresses,
+    preflight_flows,
+    preflight_storage,
+    preflight_variables,
+    site_secrets,
+)
 INVENTORY_CHECKS: Dict[str, str] = {
     check: meaning for subject in INVENTORY_SUBJECTS for check, meaning in subject.CHECKS.items()
 }

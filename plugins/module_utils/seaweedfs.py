@@ -160,7 +160,8 @@ def identities(
 ) -> Dict[str, Any]:
     """The users of the gateways: each may do with its own buckets what an application does, and nothing else.
 
-    `known`: what a gateway has now. Keys that are replaced stay valid behind the new ones, until `retire`.
+    `known`: what a gateway has now. Keys that are replaced stay valid behind the new ones, and users whose bucket is no
+    longer listed stay, until `retire`: their objects are still there.
     """
     users: Dict[str, Dict[str, Any]] = {}
     for bucket in buckets:
@@ -183,11 +184,28 @@ def identities(
                 f"{action}:{bucket['name']}"
                 for action in ("GetBucketObjectLockConfiguration", "GetObjectRetention", "PutObjectRetention")
             ]
-    before = {user["name"]: user["credentials"] for user in (known or {}).get("identities", [])}
-    for name, user in users.items():
-        if not retire:
-            user["credentials"] += _replaced(user["credentials"][0], before.get(name, []))
+    before = {user["name"]: dict(user) for user in (known or {}).get("identities", [])}
+    if not retire:
+        for name, user in users.items():
+            user["credentials"] += _replaced(user["credentials"][0], before.get(name, {}).get("credentials", []))
+        users = {**_unlisted(before, users), **users}
+    # A gateway that knows no users asks nobody for keys.
+    if not users:
+        raise StoreError(
+            "objects_buckets: found no bucket that the site uses. Wanted: one, or no hosts in group objects, as what "
+            "site_storage_* keep elsewhere needs no store"
+        )
     return {"identities": [users[name] for name in sorted(users)]}
+
+
+def _unlisted(
+    before: Mapping[str, Dict[str, Any]], users: Mapping[str, Mapping[str, Any]]
+) -> Dict[str, Dict[str, Any]]:
+    """The users of before whose buckets left the list, unless another user has their keys now."""
+    taken = {pair["accessKey"] for user in users.values() for pair in user["credentials"]}
+    return {
+        name: user for name, user in before.items() if not any(p["accessKey"] in taken for p in user["credentials"])
+    }
 
 
 def _replaced(new: Mapping[str, str], before: Sequence[Mapping[str, str]]) -> List[Dict[str, str]]:

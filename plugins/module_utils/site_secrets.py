@@ -10,10 +10,11 @@ import re
 import secrets
 import string
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import SITE, Finding, Inventory, nearest
 from ansible_collections.onprem.dify.plugins.module_utils.site import ENDPOINT_GROUPS
+from ansible_collections.onprem.dify.plugins.module_utils.storage import VARIABLES, secrets_elsewhere
 
 CHECKS = {
     "secret-missing": "Every secret that the groups of the site need is there",
@@ -118,21 +119,27 @@ PUBLISHED_DEFAULTS = frozenset(_PUBLISHED.lower().split())
 PLACEHOLDER = re.compile(r"change.?me|replace.?me|for-dev-only|your[-_].*(key|password|secret)|<.*>", re.IGNORECASE)
 
 
-def needed(groups: Mapping[str, Sequence[str]], services: Iterable[str] = ()) -> List[str]:
-    """The secrets that a site needs that has these groups and is given these services."""
+def needed(
+    groups: Mapping[str, Sequence[str]], services: Iterable[str] = (), storage: Optional[Mapping[str, str]] = None
+) -> List[str]:
+    """The secrets that a site needs that has these groups, is given these services and stores its files like this."""
     given = {ENDPOINT_GROUPS.get(service) for service in services}
+    elsewhere = secrets_elsewhere(storage or {})
     return [
         name
         for name, group, _form in TABLE
-        if groups.get(group) or (group in given and OF_APPLICATIONS.fullmatch(name))
+        if (groups.get(group) or (group in given and OF_APPLICATIONS.fullmatch(name))) and name not in elsewhere
     ]
 
 
 def complete(
-    existing: Mapping[str, Any], groups: Mapping[str, Sequence[str]], services: Iterable[str] = ()
+    existing: Mapping[str, Any],
+    groups: Mapping[str, Sequence[str]],
+    services: Iterable[str] = (),
+    storage: Optional[Mapping[str, str]] = None,
 ) -> Dict[str, Any]:
     """The existing secrets as they are, and a new one for each that is missing."""
-    missing = [name for name in needed(groups, services) if not existing.get(name)]
+    missing = [name for name in needed(groups, services, storage) if not existing.get(name)]
     return {**existing, **{name: FORMS[FORM_OF[name]].make() for name in missing}}
 
 
@@ -152,7 +159,8 @@ def findings(inventory: Inventory) -> Iterator[Finding]:
             "the file encrypted: ansible-vault encrypt",
         )
     services = [name for name, addresses in inventory.setting("site_services").items() if addresses]
-    missing = [name for name in needed(inventory.groups, services) if not values.get(name)]
+    storage = {purpose: inventory.setting(variable) for purpose, variable in VARIABLES.items()}
+    missing = [name for name in needed(inventory.groups, services, storage) if not values.get(name)]
     if missing:
         wanted = "these too: `ansible-playbook playbooks/secrets.yml -i INVENTORY` makes them"
         yield Finding("secret-missing", SITE, "site_secrets", "without " + ", ".join(missing), wanted)

@@ -14,6 +14,7 @@ author: onprem.dify contributors (!UNKNOWN)
 description:
   - Writes C(group_vars/all/secrets.yml) of the inventory, mode 0600, encrypted with the vault password of Ansible.
   - Which secrets there are follows from the groups of the inventory that have hosts, and from C(site_services).
+  - Keys of buckets are made for what C(site_storage_*) put into S3.
   - A secret that exists is never changed. Values are neither printed nor returned.
   - Runs on the controller; no host is touched.
 attributes:

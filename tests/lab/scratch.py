@@ -48,6 +48,10 @@ def copy_of_example(
         endpoints = variables["site_endpoints"]
         variables["site_endpoints"] = {key: value for key, value in endpoints.items() if HOMES[key] in present}
         dump(folder / "group_vars/all/site.yml", variables)
+        if "objects" not in present:
+            waivers = load(folder / "group_vars/all/preflight.yml")
+            waivers["preflight_waivers"].append({"check": "storage-s3", "reason": "A part of the lab runs no Dify"})
+            dump(folder / "group_vars/all/preflight.yml", waivers)
     return folder
 
 

@@ -30,6 +30,13 @@ def test_broken_inventory_gets_its_one_message(case: overlay.Case, tmp_path: Pat
     assert [str(finding) for finding in report_of(tmp_path).findings] == [case["finding"].strip()]
 
 
+def test_a_site_that_keeps_its_files_on_nfs_needs_no_store_and_no_keys(tmp_path: Path) -> None:
+    files = {"hosts": {"files1": {"ansible_host": "10.20.3.41"}}}
+    variables = {"site_endpoints": {"s3": None}, "site_storage_uploads": "nfs", "site_storage_plugins": "nfs"}
+    overlay.write({"hosts": {"data": {"children": {"objects": None, "files": files}}}, "vars": variables}, tmp_path)
+    assert report_of(tmp_path).findings == []
+
+
 def test_example_inventory_with_its_secrets_has_no_findings(tmp_path: Path) -> None:
     overlay.write({}, tmp_path)
     assert report_of(tmp_path).findings == []

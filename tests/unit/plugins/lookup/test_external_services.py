@@ -54,6 +54,16 @@ def test_a_site_without_given_services_has_none(look: Look) -> None:
     assert look({**SITE, "services": {}}) == {"services": {}, "passwords": {}}
 
 
+def test_a_store_in_which_nothing_is_stored_is_not_asked(look: Look) -> None:
+    storage = {"uploads": "nfs", "plugins": "s3", "backups": "local"}
+    site = {**SITE, "services": {"s3": ["10.0.0.70"]}, "storage": storage}
+    assert [bucket["name"] for bucket in look(site)["services"]["s3"]["buckets"]] == ["dify-plugin"]
+    storage["plugins"] = "nfs"
+    assert look(site) == {"services": {}, "passwords": {}}
+    own = look(site, external_s3={"buckets": [{"name": "records", "secret": "s3_records"}]})
+    assert [bucket["name"] for bucket in own["services"]["s3"]["buckets"]] == ["records"]
+
+
 def test_a_plan_that_is_none_names_its_variable(look: Look) -> None:
     with pytest.raises(AnsibleError, match="external_postgresql: postgresql_expected_clients"):
         look(external_postgresql={"expected_clients": {"api": {"pods": "two"}}})

@@ -20,13 +20,15 @@ from ansible_collections.onprem.dify.plugins.module_utils.external_model import 
 from ansible_collections.onprem.dify.plugins.module_utils.postgresql_access import AccessError
 from ansible_collections.onprem.dify.plugins.module_utils.site import ENDPOINT_GROUPS
 from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import FORM_OF, OF_APPLICATIONS, needed
+from ansible_collections.onprem.dify.plugins.module_utils.storage import PURPOSES
 
 ROOT = Path(__file__).resolve().parents[4]
 SERVICES = {"time": ["10.0.0.5"], "postgres": ["10.0.0.50"], "redis": ["10.0.0.60"], "s3": ["10.0.0.70"]}
 
 
 def site(*groups: str, **services: list[str]) -> dict[str, Any]:
-    return {"hosts": {"one": {"groups": list(groups)}}, "services": services or SERVICES}
+    storage = dict.fromkeys(PURPOSES, "s3")
+    return {"hosts": {"one": {"groups": list(groups)}}, "services": services or SERVICES, "storage": storage}
 
 
 def options(role: str, variable: str) -> dict[str, Any]:
@@ -82,7 +84,8 @@ def test_databases_users_and_clients_are_those_of_the_bundled_services() -> None
     assert ours["connection_reserve"]["default"] == options("postgresql", "postgresql_connection_reserve")["default"]
     buckets = options("objects", "objects_buckets")["default"]
     ours = options("external", "external_s3")["options"]
-    assert ours["buckets"]["default"] == [{key: entry[key] for key in ("name", "secret")} for entry in buckets]
+    keys = ("name", "purpose", "secret")
+    assert ours["buckets"]["default"] == [{key: entry[key] for key in keys} for entry in buckets]
 
 
 def test_every_secret_of_an_application_is_in_the_table() -> None:

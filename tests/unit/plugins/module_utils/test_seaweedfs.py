@@ -156,6 +156,22 @@ def test_another_secret_of_the_same_access_key_replaces_it_at_once() -> None:
     assert pairs_of("a", "a") == ["a"]
 
 
+def test_the_user_of_a_bucket_that_left_the_list_stays_until_keys_are_retired() -> None:
+    dify, plugin = ({"name": name, "access_key": name, "secret_key": "s"} for name in ("dify", "dify-plugin"))
+    before = seaweedfs.identities([dify, plugin])
+    assert seaweedfs.identities([dify], before) == before
+    assert seaweedfs.identities([], before) == before
+    assert seaweedfs.identities([dify], before, retire=True) == seaweedfs.identities([dify])
+    renamed = {**plugin, "user": "other"}
+    assert [user["name"] for user in seaweedfs.identities([dify, renamed], before)["identities"]] == ["dify", "other"]
+
+
+def test_a_gateway_that_would_know_no_user_and_let_everybody_in_is_refused() -> None:
+    for before in (None, {"identities": []}):
+        with pytest.raises(seaweedfs.StoreError, match="objects_buckets: found no bucket"):
+            seaweedfs.identities([], before)
+
+
 # Guard rails
 
 UNITS = {

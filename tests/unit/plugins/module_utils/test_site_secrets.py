@@ -38,6 +38,16 @@ def test_a_given_service_needs_the_secrets_of_applications_only() -> None:
     assert len(complete({}, groups, ["redis"])["redis_dify"]) == 32
 
 
+def test_what_is_stored_elsewhere_needs_no_keys_whoever_runs_the_store() -> None:
+    storage = {"uploads": "nfs", "plugins": "local", "backups": "s3"}
+    assert needed({}, ["s3"], storage) == ["s3_backup_access_key", "s3_backup_secret_key"]
+    ours = needed({"objects": ["db1"]}, (), storage)
+    assert set(needed({"objects": ["db1"]})) - set(ours) == {
+        f"s3_{name}_{part}_key" for name in ("dify", "dify_plugin") for part in ("access", "secret")
+    }
+    assert set(complete({}, {}, ["s3"], storage)) == {"s3_backup_access_key", "s3_backup_secret_key"}
+
+
 @pytest.mark.parametrize("secret", ["wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEK=", "a1b2c3d4e5f6g7h8"])
 def test_keys_that_a_store_of_the_site_made_are_accepted(secret: str) -> None:
     assert re.fullmatch(FORMS[FORM_OF["s3_dify_secret_key"]].pattern, secret)
