@@ -21,14 +21,13 @@ from ansible_collections.onprem.dify.plugins.module_utils.pins import (
     Pin,
     merge,
     to_resolve,
-    unresolved,
 )
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import Fetcher, Kept
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_images import Images, chosen, is_index
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_progress import Meter
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import Sources
 
-MARK = "# Taken on first use by bundle-pins"
+MARK = "# Taken on first use by bundle_pins"
 HEAD = f"""\
 {MARK}. NOT VERIFIED: nobody but the server that was asked stands for these digests.
 # Review before use: compare each with what its makers say, or with what a second person gets over another line.
@@ -63,12 +62,17 @@ def resolve(
     found: dict[str, dict[str, Any]] = {}
     faults: list[str] = []
     for component, pin in sorted(pins.items()):
+        asked, known = to_resolve(pin), pin.get("archives") or {}
         new: dict[str, Any] = {}
-        if to_resolve(pin).images:
+        if asked.images:
             new["images"] = _images(component, pin, architectures, upstream, say, faults)
-        wanted = {name: url for name, url in unresolved(pin).archives.items() if name in architectures}
-        if wanted:
-            new["archives"] = {name: _archive(component, pin, name, url, upstream, say) for name, url in wanted.items()}
+        archives = {
+            name: known.get(name) or _archive(component, pin, name, url, upstream, say)
+            for name, url in asked.archives.items()
+            if name in architectures
+        }
+        if archives:
+            new["archives"] = archives
         if new:
             found[component] = merge({"version": str(pin["version"]), **site.get(component, {})}, new)
     if faults:
@@ -126,7 +130,7 @@ class Makers:
 def read(text: str) -> dict[str, dict[str, Any]]:
     """What an earlier run has written."""
     if not text.startswith(MARK):
-        raise PinsError("was not written by bundle-pins, and is not replaced")
+        raise PinsError("was not written by bundle_pins, and is not replaced")
     content = yaml.safe_load(text)
     return dict(content["site_pins"])
 

@@ -14,7 +14,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.pins import Pin, unres
 from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_images, bundle_wheels
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import System, packages_of_pins
 
-ASK = "playbooks/bundle-pins.yml asks their makers for those that site_pins lacks"
+ASK = "playbooks/bundle_pins.yml asks their makers for those that site_pins lacks"
 # What a controller is installed from.
 CONTROLLER = "ansible-core"
 

@@ -22,6 +22,8 @@ class Files:
         self.asked: list[tuple[float, str]] = []
         # Bytes a second for all that ask; 0 for as fast as it goes.
         self.rate = 0
+        # What a client has to send as its Authorization; empty for everybody.
+        self.login = ""
         self._lock = threading.Lock()
         self._server: http.server.ThreadingHTTPServer | None = None
         self._port = 0
@@ -90,6 +92,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         files = self.server.files
         path = unquote(urlsplit(self.path).path).lstrip("/")
         file = files.folder / path
+        if files.login and self.headers.get("Authorization") != files.login:
+            return self._ask_for_login()
         if file.is_dir():
             return self._page(path, file)
         if not file.is_file():
@@ -118,6 +122,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 files.note(path, len(chunk))
         self.close_connection = not files.running
         return None
+
+    def _ask_for_login(self) -> None:
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="test"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def _page(self, path: str, folder: Path) -> None:
         links = "".join(f'<a href="{one.name}">{one.name}</a>\n' for one in sorted(folder.iterdir()))

@@ -14,6 +14,7 @@ import ssl
 import subprocess
 import tarfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,9 +75,18 @@ class Registry:
             try:
                 self._ask("GET", "")
                 return
+            except urllib.error.HTTPError:  # it wants a login
+                return
             except OSError:
                 time.sleep(0.1)
         raise LabError(f"the registry does not answer, see {self.log}")
+
+    def ask_for_login(self, password_file: Path) -> None:
+        """Start again, for those alone whose names and passwords stand in a file of htpasswd."""
+        self.off()
+        settings = self.folder / "registry.yml"
+        settings.write_text(f"{settings.read_text()}auth: {{htpasswd: {{realm: test, path: {password_file}}}}}\n")
+        self.on()
 
     def off(self) -> None:
         if self._process:

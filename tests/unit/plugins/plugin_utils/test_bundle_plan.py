@@ -56,7 +56,7 @@ def test_what_lacks_a_digest_is_said_to_be_left_out_with_who_asks_for_it() -> No
     app = {**BASE, "name": "app", "to_resolve": named}
     (line,) = plan({"app": app}, ["amd64", "arm64"]).left_out
     assert line.startswith("app 3.6.14: nobody gave a digest for docker.io/lab/app:v3.6.14, the archive for arm64; ")
-    assert "playbooks/bundle-pins.yml" in line
+    assert "playbooks/bundle_pins.yml" in line
 
 
 def test_images_are_wanted_by_digest() -> None:

@@ -1,0 +1,20 @@
+"""Playbooks, as somebody calls them who has the collection installed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from ansible.utils.collection_loader import AnsibleCollectionRef
+
+ROOT = Path(__file__).resolve().parents[2]
+CALLED = re.compile(r"ansible-playbook (onprem\.dify\.[\w.-]+)")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "playbooks").glob("*.yml"))]
+NAMES = sorted({name for page in PAGES for name in CALLED.findall(page.read_text(encoding="utf-8"))})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_playbook_that_a_page_calls_is_there_under_a_name_that_ansible_takes(name: str) -> None:
+    assert AnsibleCollectionRef.is_valid_fqcr(name), "a hyphen is none of the signs that such a name may have"
+    assert (ROOT / "playbooks" / f"{name.rpartition('.')[2]}.yml").is_file()
