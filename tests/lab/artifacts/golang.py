@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import gzip
+import json
 import os
 import platform
 import re
@@ -147,26 +148,42 @@ def tidy(lab: Lab, wanted: Iterable[Artifact], progress: Progress) -> None:
 
 def compile_programs(workshop: Workshop, release: Release) -> dict[str, Path]:
     """Build the packages of a release; return the programs by the name that they are to have."""
-    environment = {
-        "CGO_ENABLED": str(int(release.c)),
-        "GOFLAGS": "-modcacherw -buildvcs=false",
-        "GOTOOLCHAIN": "local",
-        "GOWORK": "off",
-        "HOME": str(workshop.scrap),
-    }
     stamps = [f"-X {variable}={release.named(text)}" for variable, text in release.stamps.items()]
     flags = " ".join(["-s -w", *(["-extldflags=-static"] if release.c else []), *stamps])
     tags = ",".join(filter(None, [release.tags, "netgo,osusergo" if release.c else ""]))
     options = ["-p", "2", "-trimpath", f"-ldflags={flags}", f"-tags={tags}", "-o", f"{workshop.scrap}/"]
     with caches(workshop.lab, fcntl.LOCK_SH) as folder:
-        for variable, part in (("GOCACHE", "build"), ("GOMODCACHE", "modules"), ("GOPATH", "path")):
-            environment[variable] = f"{folder}/{part}"
+        environment = {**_environment(workshop, folder), "CGO_ENABLED": str(int(release.c))}
         target: list[str | Path] = [MODULES / release.component, "build", *options, *release.programs.values()]
         workshop.run(good_enough(), "-C", *target, environment=environment)
     return {
         release.named(program): workshop.scrap / re.sub(r"/v\d+$", "", package).rsplit("/", 1)[1]
         for program, package in release.programs.items()
     }
+
+
+def _environment(workshop: Workshop, folder: Path) -> dict[str, str]:
+    return {
+        "GOCACHE": f"{folder}/build",
+        "GOFLAGS": "-modcacherw -buildvcs=false",
+        "GOMODCACHE": f"{folder}/modules",
+        "GOPATH": f"{folder}/path",
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+        "HOME": str(workshop.scrap),
+    }
+
+
+@contextmanager
+def source(workshop: Workshop, component: str, module: str) -> Iterator[Path]:
+    """The source of a module that a component is built from."""
+    with caches(workshop.lab, fcntl.LOCK_SH) as folder:
+        command = [good_enough(), "-C", str(MODULES / component), "mod", "download", "-json", module]
+        environment = {**os.environ, **_environment(workshop, folder)}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise LabError(f"{module}: {done.stderr.strip() or done.stdout.strip()}")
+        yield Path(json.loads(done.stdout)["Dir"])
 
 
 def build(workshop: Workshop, release: Release) -> None:

@@ -107,4 +107,9 @@ RELEASES = (
         component="kube-network-policies",
         programs={"netpol": "sigs.k8s.io/kube-network-policies/cmd"},
     ),
+    Release(
+        component="kube-router",
+        programs={"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
+        stamps={"github.com/cloudnativelabs/kube-router/v2/pkg/version.Version": "v{v}"},
+    ),
 )
