@@ -1,0 +1,74 @@
+# Copyright: onprem.dify contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the roles make of the choice of storage, from their defaults alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+from ansible_collections.onprem.dify.plugins.filter import bucket_keys, file_exports, stored_on
+from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import complete
+
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+FILTERS = {
+    f"onprem.dify.{name}": plugin
+    for module in (bucket_keys, file_exports, stored_on)
+    for name, plugin in module.FilterModule().filters().items()
+}
+EVERYTHING = {"uploads": "s3", "plugins": "s3", "backups": "s3"}
+
+
+def trusted(value):
+    if isinstance(value, dict):
+        return {key: trusted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [trusted(item) for item in value]
+    return trust_as_template(value) if isinstance(value, str) else value
+
+
+def templated(role, text, storage, **variables):
+    files = [ROLES / role / "defaults/main.yml", ROLES / role / "vars/main.yml"]
+    known = {name: trusted(value) for file in files for name, value in yaml.safe_load(file.read_text()).items()}
+    site = {"storage": storage, "hosts": {"worker1": {"address": "10.20.2.21"}}}
+    known.update({"site_facts": site, "groups": {"workers": ["worker1"]}, **variables})
+    templar = Templar(loader=DataLoader(), variables=known)
+    templar.environment.filters.update(FILTERS)
+    return templar.template(trust_as_template(text))
+
+
+@pytest.mark.parametrize(
+    ("storage", "volumes"),
+    [
+        (EVERYTHING, []),
+        ({**EVERYTHING, "uploads": "nfs"}, [("dify", "90G")]),
+        ({**EVERYTHING, "uploads": "nfs", "plugins": "nfs"}, [("dify", "90G"), ("dify-plugin", "5G")]),
+    ],
+)
+def test_what_is_on_nfs_has_a_volume_of_its_size_for_the_workers(storage, volumes):
+    found = templated("files", "{{ __files_volumes }}", storage, files_uploads_size="90G")
+    assert [(volume["name"], volume["size"]) for volume in found] == volumes
+    exports = templated("files", "{{ __files_volumes | onprem.dify.file_exports('/srv', __files_workers) }}", storage)
+    assert [line.split("(")[0] for line in exports.splitlines()] == [f"/srv/{name} 10.20.2.21" for name, _ in volumes]
+
+
+@pytest.mark.parametrize(
+    ("storage", "buckets", "tried"),
+    [
+        (EVERYTHING, ["dify", "dify-plugin", "backup"], ["dify", "dify-plugin"]),
+        ({**EVERYTHING, "plugins": "local", "backups": "local"}, ["dify"], ["dify", ""]),
+        ({**EVERYTHING, "uploads": "nfs"}, ["dify-plugin", "backup"], ["dify-plugin", "backup"]),
+    ],
+)
+def test_what_is_in_s3_has_a_bucket_and_the_contract_tries_the_first(storage, buckets, tried):
+    secrets = complete({}, {}, ["s3"], storage)
+    found = templated("objects", "{{ __objects_buckets }}", storage, site_secrets=secrets)
+    assert [bucket["name"] for bucket in found] == buckets
+    assert {key for bucket in found for key in bucket} & {"purpose", "secret"} == set()
+    both = "{{ [objects_contract_bucket, objects_contract_other_bucket] }}"
+    assert templated("objects", both, storage) == tried
