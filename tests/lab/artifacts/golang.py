@@ -51,6 +51,8 @@ class Release:
     c: bool = False
     # What is built in, beyond what is by itself.
     tags: str = ""
+    # What else the project releases: file of its module by name.
+    documents: Mapping[str, str] = field(default_factory=dict)
     # Where the module has no tags that tell it.
     known_version: str = ""
 
@@ -65,7 +67,7 @@ class Release:
 def ingredients(release: Release) -> str:
     files = sorted(path for path in (MODULES / release.component).rglob("*") if path.is_file())
     recipe = [release.archive, release.folder, *release.stamps.values(), release.tags] if release.stamps else []
-    return "".join([*(path.read_text() for path in files), *recipe, ARCHITECTURE])
+    return "".join([*(path.read_text() for path in files), *recipe, *release.documents.values(), ARCHITECTURE])
 
 
 def version_of(name: str, package: str) -> str:
@@ -195,6 +197,10 @@ def build(workshop: Workshop, release: Release) -> None:
     else:
         for name, path in programs.items():
             path.rename(workshop.folder / name)
+    if release.documents:
+        with source(workshop, release.component, next(iter(release.programs.values()))) as module:
+            for name, document in release.documents.items():
+                shutil.copyfile(module / document, workshop.folder / name)
 
 
 def pack(target: Path, files: Mapping[str, Path]) -> None:

@@ -92,7 +92,7 @@ IMAGES = (
         "kube-network-policies",
         {"bin/netpol": "netpol"},
         "registry.k8s.io/networking/kube-network-policies:v{v}",
-        settings={"Entrypoint": ["/bin/netpol"]},
+        settings={"Cmd": ["/bin/netpol"]},
     ),
     Image(
         "kube-router",

@@ -102,6 +102,7 @@ RELEASES = (
         stamps={"github.com/flannel-io/flannel/pkg/version.Version": "v{v}"},
         # The backend over UDP is partly in C.
         c=True,
+        documents={"kube-flannel.yml": "Documentation/kube-flannel.yml"},
     ),
     Release(
         component="kube-network-policies",

@@ -1,0 +1,232 @@
+"""Kubernetes by hand, as the documentation of kubeadm has it: what the collection is compared with.
+
+The programs and images are those of the lab; nothing of the collection is used.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import node, pods, ssh
+from .artifacts import catalogue, golang, images, layout, store
+from .cgroups import members_of
+from .errors import LabError
+from .progress import Progress
+from .system import wait_until
+from .topology import Host, Lab
+
+CONTAINERD = """\
+version = 3
+imports = ["/etc/containerd/conf.d/*.toml"]
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "{sandbox}"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+SystemdCgroup = true
+"""
+CONTAINERD_UNIT = """\
+[Unit]
+After=network.target
+[Service]
+ExecStart=/usr/local/bin/containerd
+Type=notify
+Delegate=yes
+KillMode=process
+Restart=always
+[Install]
+WantedBy=multi-user.target
+"""
+KUBELET_UNIT = """\
+[Unit]
+After=containerd.service
+StartLimitIntervalSec=0
+[Service]
+Environment="KUBELET_KUBECONFIG=--kubeconfig=/etc/kubernetes/kubelet.conf"
+Environment="KUBELET_BOOTSTRAP=--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf"
+EnvironmentFile=-/var/lib/kubelet/kubeadm-flags.env
+EnvironmentFile=-/etc/default/kubelet
+ExecStart=/usr/local/bin/kubelet $KUBELET_BOOTSTRAP $KUBELET_KUBECONFIG --config=/var/lib/kubelet/config.yaml \
+ $KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS
+Restart=always
+RestartSec=10
+[Install]
+WantedBy=multi-user.target
+"""
+CLUSTER = """\
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: InitConfiguration
+localAPIEndpoint: {{advertiseAddress: {address}}}
+nodeRegistration: {{ignorePreflightErrors: {ignored}}}
+---
+apiVersion: kubeadm.k8s.io/v1beta4
+kind: ClusterConfiguration
+kubernetesVersion: v{version}
+networking: {{podSubnet: 10.244.0.0/16}}
+etcd: {{local: {{imageTag: {etcd}}}}}
+---
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: iptables
+{kube_proxy}
+"""
+ON_THE_PATH = ("containerd", "crictl")
+KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
+
+
+@dataclass
+class Times:
+    """Seconds from prepared hosts to a cluster that works."""
+
+    init: float = 0.0
+    join: dict[str, float] = field(default_factory=dict)
+    nodes_ready: float = 0.0
+    pods_running: float = 0.0
+
+    @property
+    def total(self) -> float:
+        return self.init + max(self.join.values(), default=0.0) + self.nodes_ready
+
+
+class Cluster:
+    """One control plane and workers on the nodes of a lab."""
+
+    def __init__(self, lab: Lab) -> None:
+        self.lab = lab
+        self.hosts = [host for host in lab.hosts if host.runs_pods]
+        (self.first,) = [host for host in self.hosts if "control_plane" in host.groups]
+        self.workers = [host for host in self.hosts if host is not self.first]
+        self._machine = pods.this_machine()
+        self._artifacts = {artifact.component: artifact for artifact in (*catalogue.IN_GO.values(), images.artifact())}
+
+    def root(self, host: Host, script: str) -> str:
+        """What a script prints that root runs on a host."""
+        done = self.run(host, script)
+        if done.returncode != 0:
+            raise LabError(f"{host.name}: {script[:200]}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout.strip()
+
+    def run(self, host: Host, script: str) -> subprocess.CompletedProcess[str]:
+        login = ssh.command(self.lab, host, f"sudo bash -c {shlex.quote(script)}", batch=True)
+        return subprocess.run(login, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+    def kubectl(self, arguments: str) -> str:
+        return self.root(self.first, f"{KUBECTL} {arguments}")
+
+    def prepare(self) -> None:
+        """Programs, settings and images: what an administrator has done before the first command of kubeadm."""
+        for host in self.hosts:
+            self._install(host)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(self._start_runtime, self.hosts))
+
+    def _install(self, host: Host) -> None:
+        top = node.root(self.lab, host)
+        programs = top / "usr/local/bin"
+        self._unpack("containerd", top / "usr/local")
+        self._unpack("crictl", programs)
+        self._unpack("cni-plugins", top / "opt/cni/bin")
+        shutil.copy2(self._files("runc") / f"runc.{golang.ARCHITECTURE}", programs / "runc")
+        for name in ("kubeadm", "kubectl", "kubelet"):
+            shutil.copy2(self._files("kubernetes") / name, programs / name)
+        sandbox = next(name for name in layout.images(self._files("images")) if "/pause:" in name)
+        endpoint = "unix:///run/containerd/containerd.sock"
+        files = {
+            "etc/containerd/config.toml": CONTAINERD.format(sandbox=sandbox),
+            "etc/crictl.yaml": f"runtime-endpoint: {endpoint}\nimage-endpoint: {endpoint}\n",
+            "etc/systemd/system/containerd.service": CONTAINERD_UNIT,
+            "etc/systemd/system/kubelet.service": KUBELET_UNIT,
+            # CoreDNS asks somebody for the names that it does not know.
+            "etc/resolv.conf": f"nameserver {self.lab.bridge_address}\n",
+            "root/kube-flannel.yml": (self._files("flannel") / "kube-flannel.yml").read_text(),
+            "root/kubeadm.yml": self._configuration(),
+        }
+        for name, content in files.items():
+            (top / name).parent.mkdir(parents=True, exist_ok=True)
+            (top / name).write_text(content)
+        layout.export(self._files("images"), self._images_of(host), top / "root/images.tar")
+
+    def _images_of(self, host: Host) -> list[str]:
+        of_control_plane = ("apiserver", "controller-manager", "scheduler", "/etcd:")
+        names = layout.images(self._files("images"))
+        return [name for name in names if host is self.first or not any(part in name for part in of_control_plane)]
+
+    def _configuration(self) -> str:
+        wanted = pods.variables(self._machine)
+        names = layout.images(self._files("images"))
+        return CLUSTER.format(
+            address=self.first.address,
+            ignored=json.dumps(wanted["ignore_preflight_errors"]),
+            version=self._artifacts["kubernetes"].version,
+            etcd=next(name.rpartition(":")[2] for name in names if "/etcd:" in name),
+            kube_proxy="\n".join(f"{key}: {json.dumps(value)}" for key, value in wanted["kube_proxy"].items()),
+        )
+
+    def _files(self, component: str) -> Path:
+        return store.ensure(self.lab, members_of(self.lab.name), self._artifacts[component], Progress())
+
+    def _unpack(self, component: str, target: Path) -> None:
+        place = self._files(component)
+        archive = place if place.is_file() else place / self._artifacts[component].archive
+        target.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(archive) as tar:
+            tar.extractall(target, filter="tar")
+
+    def _start_runtime(self, host: Host) -> None:
+        self.root(
+            host,
+            "systemctl daemon-reload && systemctl enable --quiet kubelet && "
+            "systemctl enable --quiet --now containerd && sysctl -qw net.ipv4.ip_forward=1 && ctr -n k8s.io images import /root/images.tar && rm /root/images.tar",
+        )
+
+    def start(self) -> Times:
+        """From prepared hosts to Ready, each step as soon as the one before is done."""
+        times = Times()
+        times.init = self._seconds(self.first, "kubeadm init --config /root/kubeadm.yml")
+        join = self.root(self.first, "kubeadm token create --print-join-command")
+        ignored = ",".join(pods.variables(self._machine)["ignore_preflight_errors"])
+        began = time.monotonic()
+        with ThreadPoolExecutor() as pool:
+            command = f"{join} --ignore-preflight-errors={ignored}"
+            seconds = pool.map(lambda host: self._seconds(host, command), self.workers)
+            times.join = dict(zip((host.name for host in self.workers), seconds, strict=True))
+        began = time.monotonic()
+        self.kubectl("apply -f /root/kube-flannel.yml")
+        wait_until(lambda: self.ready() == len(self.hosts), 120, "all nodes Ready", pause=0.5)
+        times.nodes_ready = time.monotonic() - began
+        wait_until(lambda: not self.unfinished(), 180, "all pods running", pause=0.5)
+        times.pods_running = time.monotonic() - began
+        return times
+
+    def _seconds(self, host: Host, command: str) -> float:
+        began = time.monotonic()
+        self.root(host, command)
+        return time.monotonic() - began
+
+    def ready(self) -> int:
+        found = self.kubectl("get nodes -o json")
+        conditions = [
+            condition
+            for one in json.loads(found)["items"]
+            for condition in one["status"].get("conditions", [])
+            if condition["type"] == "Ready" and condition["status"] == "True"
+        ]
+        return len(conditions)
+
+    def unfinished(self) -> list[str]:
+        """Pods that are not ready."""
+        pods_found = json.loads(self.kubectl("get pods -A -o json"))["items"]
+        return [pod["metadata"]["name"] for pod in pods_found if not _is_ready(pod["status"].get("conditions", []))]
+
+
+def _is_ready(conditions: Iterable[dict[str, str]]) -> bool:
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
