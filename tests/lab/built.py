@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,19 +31,19 @@ AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 MEBIBYTE = 1 << 20
 
 
-def build(folder: Path) -> dict[str, Any]:
+def build(folder: Path, serve: Callable[[pinned.Upstream], None], more: Sequence[str] = MORE) -> dict[str, Any]:
     """Build and sign; what a site must know of it, with the addresses from which it came."""
     with tempfile.TemporaryDirectory() as place:
         upstream = pinned.Upstream(Path(place))
         try:
-            upstream.serve(debian.bundle(), _content)
+            serve(upstream)
             authorities = Path(place, "authorities.crt")
             authorities.write_bytes(Path(AUTHORITIES).read_bytes() + upstream.registry.ca_file.read_bytes())
             pins = _pins(upstream.pins)
             variables = {
                 "bundle_directory": str(folder),
                 "bundle_release": RELEASE,
-                "bundle_packages": list(MORE),
+                "bundle_packages": list(more),
                 "bundle_sources": [*bundles.rules_of_debian(), *upstream.rules],
                 "bundle_ca_file": str(authorities),
                 "bundle_signing_key": str(key("release")),
@@ -91,9 +92,14 @@ def _run(file: Path, variables: dict[str, Any]) -> float:
     return time.monotonic() - started
 
 
+def write(file: Path, found: dict[str, Any]) -> None:
+    """What the inventory of a site reads."""
+    file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
-    found = build(home() / "scenario")
-    (home() / "scenario.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    found = build(home() / "scenario", lambda upstream: upstream.serve(debian.bundle(), _content))
+    write(home() / "scenario.json", found)
     packages.down(cgroups.members_of(topology.read(sys.argv[1]).name))
 
 

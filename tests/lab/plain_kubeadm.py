@@ -182,11 +182,15 @@ class Cluster:
             tar.extractall(target, filter="tar")
 
     def _start_runtime(self, host: Host) -> None:
-        self.root(
-            host,
-            "systemctl daemon-reload && systemctl enable --quiet kubelet && "
-            "systemctl enable --quiet --now containerd && sysctl -qw net.ipv4.ip_forward=1 && ctr -n k8s.io images import /root/images.tar && rm /root/images.tar",
+        commands = (
+            "systemctl daemon-reload",
+            "systemctl enable --quiet kubelet",
+            "systemctl enable --quiet --now containerd",
+            "sysctl -qw net.ipv4.ip_forward=1",
+            "ctr -n k8s.io images import /root/images.tar",
+            "rm /root/images.tar",
         )
+        self.root(host, " && ".join(commands))
 
     def start(self) -> Times:
         """From prepared hosts to Ready, each step as soon as the one before is done."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ..artifacts.store import sha256
 from .files import Files
 from .line import Line
 from .registry import DOCKER, OCI, Registry, noise
@@ -61,6 +62,20 @@ class Upstream:
         self.from_here(urlsplit(url).netloc)
         self.files.put(url.removeprefix("https://"), data)
         return {"url": url, "sha256": hashlib.sha256(data).hexdigest()}
+
+    def put_file(self, url: str, path: Path) -> dict[str, str]:
+        """The same with a file of this machine, without a second copy of it."""
+        self.from_here(urlsplit(url).netloc)
+        file = self.files.folder / url.removeprefix("https://")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.symlink_to(path)
+        return {"url": url, "sha256": sha256(path)}
+
+    def take(self, layout: Path, name: str, tag: str, digest: str) -> dict[str, str]:
+        """An image of a layout, as it is."""
+        self._registries.add(name.split("/", 1)[0])
+        self.registry.take(layout, name, tag, digest)
+        return {"name": name, "tag": tag, "digest": digest}
 
     def from_here(self, *hosts: str) -> None:
         """Lead these hosts to the web server."""

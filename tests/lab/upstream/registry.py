@@ -129,6 +129,17 @@ class Registry:
         index = {"schemaVersion": 2, "mediaType": kinds["index"], "manifests": manifests}
         return str(self._manifest(name, tag, kinds["index"], index)["digest"])
 
+    def take(self, layout: Path, name: str, tag: str, digest: str) -> None:
+        """Take an image over from an OCI layout: all that its manifest leads to, then the manifest itself."""
+        path = layout / "blobs/sha256" / digest.removeprefix("sha256:")
+        manifest = json.loads(path.read_bytes())
+        for entry in manifest.get("manifests", []):
+            self.take(layout, name, entry["digest"], entry["digest"])
+        for entry in [*([manifest["config"]] if "config" in manifest else []), *manifest.get("layers", [])]:
+            blob = layout / "blobs/sha256" / entry["digest"].removeprefix("sha256:")
+            self._blob(name, entry["mediaType"], blob.read_bytes())
+        self._ask("PUT", f"{name}/manifests/{tag}", path.read_bytes(), manifest["mediaType"])
+
     def _blob(self, name: str, kind: str, data: bytes) -> dict[str, Any]:
         place = self._ask("POST", f"{name}/blobs/uploads/", b"").headers["Location"]
         where = f"{place}{'&' if '?' in place else '?'}digest={_digest(data)}"
