@@ -370,5 +370,11 @@ def _must(run: Run, command: List[str], accepted: Sequence[int] = (0,)) -> str:
     if code not in accepted:
         # These lines say what is wrong, the others how far it came.
         said = [line for line in err.splitlines() if re.match(r"(E|Err|[Ee]rror|dpkg: error):?", line)]
-        raise PackageError(f"{command[0]}: {' '.join(said) or err.strip() or out.strip()}")
+        raise PackageError(f"{command[0]}: {' '.join(said) or err.strip() or out.strip()}{_asked(out)}")
     return out
+
+
+def _asked(out: str) -> str:
+    """The places that apt asked in vain. Of several with the same content its message names one."""
+    places = sorted(set(re.findall(r"^(?:Ign|Err):\d+ (https?://\S+)", out, re.MULTILINE)))
+    return f" (asked in vain: {', '.join(places)})" if len(places) > 1 else ""

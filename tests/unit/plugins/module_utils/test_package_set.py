@@ -148,6 +148,14 @@ def test_the_reason_is_quoted_without_the_noise(apt):
         ask(apt(host), ["chrony"])
 
 
+def test_all_places_that_did_not_answer_are_named(apt):
+    out = "Ign:2 https://10.0.4.11/packages x InRelease\nErr:2 https://10.0.4.12/packages x InRelease\n"
+    host = Host(**{"apt-get update": (100, out, "E: Failed to fetch InRelease Could not connect to 10.0.4.11:443")})
+    places = "https://10.0.4.11/packages, https://10.0.4.12/packages"
+    with pytest.raises(PackageError, match=rf"10\.0\.4\.11:443 \(asked in vain: {places}\)$"):
+        ask(apt(host), ["chrony"])
+
+
 def test_a_package_that_is_missing_after_the_transaction_is_named(apt):
     with pytest.raises(PackageError, match="not as wished after the transaction: chrony"):
         ask(apt(Host()), ["chrony"])
