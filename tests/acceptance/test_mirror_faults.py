@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import hashlib
 import json
 import os
 import random
+import shlex
 import shutil
 import subprocess
 import time
@@ -23,7 +25,7 @@ from lab.processes import kill_tree
 KILLS = int(os.environ.get("KILLS", "10"))
 LOAD = "tests/acceptance/mirror_load.yml"
 PAUSE, APP = "registry.k8s.io/pause", "docker.io/lab/app"
-OLD, NEW = "2026.11.25", "2026.12.01"
+OLD, NEW, PATCHED = "2026.11.25", "2026.12.01", "2026.11.26"
 MEGABYTE = 1 << 20
 # Signatures, questions and answers of a run that brings nothing.
 TALK = 3 * MEGABYTE
@@ -48,6 +50,18 @@ class Site(mirrors.Site):
             "ops1", f"cd {mirrors.ROOT} && find . ! -name .lock -printf '%P %s %T@ %l\\n' | sort | sha256sum"
         )
 
+    def tree(self, release: str) -> str:
+        """Every name of a release with what stands behind it."""
+        return self.root(
+            "ops1",
+            f"cd {mirrors.ROOT}/releases/{release}-* && find . -type f -exec sha256sum {{}} + | sort -k 2"
+            " && find . ! -type f -printf '%P %y %m %l\\n' | sort",
+        )
+
+    def blobs(self) -> set[str]:
+        """Blobs that are finished, as files: one that is written anew has another number."""
+        return set(self.root("ops1", f"cd {mirrors.ROOT}/blobs/sha256 && stat --format '%n %i %Y' *").splitlines())
+
     def forget(self, release: str) -> None:
         """As if this release had never come."""
         self.root("ops1", f"cd {mirrors.ROOT} && rm -rf previous incoming releases/{release}-* releases/.{release}*")
@@ -67,12 +81,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def old(folder: Path) -> Bundle:
-    return bundles.make(folder / "old", OLD, images={f"{PAUSE}:3.10.2": 1, f"{APP}:1.0": 60})
+    return bundles.make(folder / "old", OLD, ["faketime"], images={f"{PAUSE}:3.10.2": 1, f"{APP}:1.0": 60})
 
 
 @pytest.fixture(scope="module")
 def new(folder: Path) -> Bundle:
-    return bundles.make(folder / "new", NEW, ["cowsay"], images={f"{PAUSE}:3.10.2": 1, f"{APP}:1.1": 40})
+    return bundles.make(folder / "new", NEW, ["cowsay", "faketime"], images={f"{PAUSE}:3.10.2": 1, f"{APP}:1.1": 40})
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +227,27 @@ def refused(site: Site, folder: Path, reason: str) -> None:
     assert site.received() - before < TALK
 
 
+def test_a_delta_gives_the_same_site_as_the_whole_bundle(site: Site, old: Bundle, folder: Path) -> None:
+    """One component gets a patch."""
+    patched = bundles.make(folder / "patched", PATCHED, ["faketime"], images={f"{PAUSE}:3.10.3": 1, f"{APP}:1.0": 60})
+    delta = bundles.product.module_utils("bundle_delta")
+    carried, _ = delta.make(patched.folder, old.lock, folder / "delta")
+    share = sum(carried.values()) / patched.size
+    assert share < 0.15
+    before, trees = site.received(), []
+    for source in (folder / "delta", patched.folder):
+        run = site.load(source)
+        assert run.status == "successful", run.failures
+        whole(site, patched)
+        trees.append(site.tree(PATCHED))
+        back(site, PATCHED)
+        if len(trees) == 1:
+            received = site.received() - before
+    assert trees[0] == trees[1]
+    assert trees[0].count("\n") > len(patched.lock.files)
+    print(json.dumps({"delta": sum(carried.values()), "bundle": patched.size, "share": share, "received": received}))
+
+
 # What breaks
 
 
@@ -244,7 +279,7 @@ def test_a_second_load_at_once_is_refused_and_says_who_is_at_work(site: Site, ne
 
 
 def test_two_loads_at_once_end_with_the_whole_release(site: Site, new: Bundle) -> None:
-    loads = [start(site, new) for _number in range(2)]
+    loads = [start(site, new.folder) for _number in range(2)]
     outputs = [load.communicate()[0] for load in loads]
     for load, output in zip(loads, outputs, strict=True):
         assert load.returncode == 0 or "run it again" in output or "another load" in output, output
@@ -258,7 +293,7 @@ def test_a_load_that_is_killed_at_any_moment_is_done_by_the_next_one(site: Site,
     """Killed are by turns all of the controller, and the module on the mirror. What came is not sent again."""
     started = time.monotonic()
     site.received()
-    load = start(site, new)
+    load = start(site, new.folder)
     assert load.wait() == 0
     seconds = time.monotonic() - started
     back(site)
@@ -268,7 +303,7 @@ def test_a_load_that_is_killed_at_any_moment_is_done_by_the_next_one(site: Site,
     for number in range(KILLS):
         moment = random.Random(number).uniform(0.1, 0.95) * seconds
         before = site.received()
-        load = start(site, new)
+        load = start(site, new.folder)
         time.sleep(moment)
         if number % 2:
             kill_tree(load.pid)
@@ -278,29 +313,37 @@ def test_a_load_that_is_killed_at_any_moment_is_done_by_the_next_one(site: Site,
         served = site.served("ops1")
         assert served.startswith((OLD, NEW))
         whole(site, old if served.startswith(OLD) else new)
+        finished = site.blobs()
         run = site.load(new.folder, mirror_load_megabytes=4)
         assert run.status == "successful", run.failures
         whole(site, new)
+        assert finished <= site.blobs(), "what was finished came again"
         twice = site.received() - before - missing
         # At most the load that was on its way travels again, besides talk and the headers of packets.
         assert twice < piece + 3 * TALK + missing / 20, f"killed after {moment:.1f} s: {twice} bytes"
-        figures.append({"moment": round(moment, 1), "served": served[:10], "twice": twice})
+        figures.append({"moment": round(moment, 1), "served": served[:10], "finished": len(finished), "twice": twice})
         back(site)
     print(json.dumps({"seconds": round(seconds, 1), "missing": missing, "kills": figures}))
 
 
-def start(site: Site, bundle: Bundle) -> subprocess.Popen[str]:
+def start(site: Site, bundle: Path, clock: dict[str, str] | None = None, **more: str) -> subprocess.Popen[str]:
     command = ["ansible-playbook", LOAD, "-i", str(site.inventory)]
-    command += ["-e", json.dumps({"mirror_bundle": str(bundle.folder), "mirror_load_megabytes": 4})]
+    command += ["-e", json.dumps({"mirror_bundle": str(bundle), "mirror_load_megabytes": 4, **more})]
     return subprocess.Popen(
-        command, cwd=scratch.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        cwd=scratch.ROOT,
+        env={**os.environ, **(clock or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     )
 
 
-def back(site: Site) -> None:
-    """To the old release, as if the new one had never come."""
+def back(site: Site, release: str = NEW) -> None:
+    """To the old release, as if the other one had never come."""
     site.root("ops1", f"cd {mirrors.ROOT} && ln -sfn releases/$(ls releases | grep ^{OLD}) current")
-    site.forget(NEW)
+    site.forget(release)
 
 
 def whole(site: Site, bundle: Bundle) -> None:
@@ -335,6 +378,57 @@ def test_a_pull_goes_on_where_the_registry_was_restarted(site: Site, old: Bundle
     site.root("worker1", f"{fetch} --retry 5 --retry-connrefused --retry-delay 1 {url}")
     assert site.root("worker1", "sha256sum /root/layer").split()[0] == layer.digest.removeprefix("sha256:")
     whole(site, old)
+
+
+# Clocks
+
+
+@pytest.fixture
+def faketime(old: Bundle, tmp_path: Path) -> str:
+    """The library that gives a process another clock, out of the bundle."""
+    (library,) = (file for file in old.lock.files if "/libfaketime_" in file.path)
+    deb = old.blobs / library.digest.removeprefix("sha256:")
+    subprocess.run(["dpkg-deb", "--extract", str(deb), str(tmp_path)], check=True)
+    (found,) = tmp_path.rglob("libfaketime.so.1")
+    return str(found)
+
+
+@pytest.mark.parametrize("years", [-4, 8])
+def test_wrong_clocks_of_controller_and_mirror_let_the_right_bundle_in_and_the_old_one_not(
+    site: Site, old: Bundle, new: Bundle, faketime: str, years: int
+) -> None:
+    clock = {"LD_PRELOAD": faketime, "FAKETIME": f"{years:+}y", "DONT_FAKE_MONOTONIC": "1"}
+    site.root("ops1", "apt-get install --yes faketime")
+    python = f'#!/bin/sh\nDONT_FAKE_MONOTONIC=1 exec faketime -f {years:+}y /usr/bin/python3 "$@"\n'
+    site.root(
+        "ops1", f"printf {shlex.quote(python)} > /usr/local/bin/wrong-clock && chmod 755 /usr/local/bin/wrong-clock"
+    )
+    wrong = {"ansible_python_interpreter": "/usr/local/bin/wrong-clock"}
+    assert str(datetime.date.today().year + years) in site.root(
+        "ops1", "wrong-clock -c 'import time; print(time.ctime())'"
+    )
+    load = start(site, new.folder, clock, **wrong)
+    assert load.wait() == 0, load.stdout and load.stdout.read()
+    whole(site, new)
+    load = start(site, old.folder, clock, **wrong)
+    output, _ = load.communicate()
+    assert load.returncode != 0
+    assert f"release {OLD} is older than {NEW}, which the site has" in " ".join(output.split())
+    back(site)
+
+
+def test_a_host_whose_clock_is_wrong_is_told_so_and_installs_nothing(site: Site) -> None:
+    site.root("worker1", "apt-get update --quiet && apt-get install --yes faketime && apt-get --yes remove hello")
+    update = "apt-get update --quiet --option=APT::Update::Error-Mode=any"
+    for years, words in (("-4", "not yet valid"), ("+40", "expired")):
+        asked = site.run("worker1", f"faketime -f {years}y {update}")
+        assert asked.returncode != 0
+        assert words in asked.stdout + asked.stderr
+        pulled = site.run(
+            "worker1", f"faketime -f {years}y curl --cacert {mirrors.CA_FILE} https://10.89.4.11/lock.json"
+        )
+        assert pulled.returncode == 60
+    site.root("worker1", f"{update} && apt-get install --yes hello && hello")
 
 
 # Back, and room
