@@ -11,8 +11,8 @@ from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import
 from ansible_collections.onprem.dify.plugins.module_utils.storage import LOCAL, NFS, PURPOSES, S3, VARIABLES
 
 CHECKS = {
-    "storage-s3": "What is stored in S3 has a store",
-    "storage-nfs": "What is stored on NFS has a file server",
+    "storage-objects": "What is stored in S3 has a store",
+    "storage-files": "What is stored on NFS has a file server",
     "storage-local": "What is stored on the disk of a worker is used by one worker only",
     "storage-backups": "Backups do not lie where the data lies that they are of",
 }
@@ -26,11 +26,11 @@ def findings(inventory: Inventory) -> Iterator[Finding]:
     on_s3 = _stored(inventory, S3)
     if on_s3 and not inventory.members("objects") and not services.get("s3"):
         wanted = "a host in group objects or the site's own store in site_services.s3"
-        yield Finding("storage-s3", SITE, ", ".join(on_s3), "s3, without a store", wanted)
+        yield Finding("storage-objects", SITE, ", ".join(on_s3), "s3, without a store", wanted)
     on_nfs = _stored(inventory, NFS)
     if on_nfs and not inventory.members("files") and not services.get("nfs"):
         wanted = "a host in group files or the site's own filer in site_services.nfs"
-        yield Finding("storage-nfs", SITE, ", ".join(on_nfs), "nfs, without a file server", wanted)
+        yield Finding("storage-files", SITE, ", ".join(on_nfs), "nfs, without a file server", wanted)
     workers = len(inventory.members("workers"))
     on_disk = [variable for variable in _stored(inventory, LOCAL) if variable != BACKUPS]
     if on_disk and workers > 1:

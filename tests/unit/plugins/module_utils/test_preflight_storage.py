@@ -29,11 +29,11 @@ def test_a_site_that_stores_nothing_needs_no_place(groups: dict[str, list[str]])
 
 
 def test_what_is_stored_needs_a_place_that_the_site_runs_or_is_given() -> None:
-    assert checks({"workers": ["w1"], "backup": ["b1"]}) == ["storage-s3"]
+    assert checks({"workers": ["w1"], "backup": ["b1"]}) == ["storage-objects"]
     assert checks({"workers": ["w1"], "objects": ["o1"]}) == []
     assert checks({"workers": ["w1"], "backup": ["b1"]}, **GIVEN) == []
-    assert checks({"workers": ["w1"], "files": ["f1"]}, site_storage_uploads="nfs") == ["storage-s3"]
-    assert checks({"workers": ["w1"], "objects": ["o1"]}, site_storage_uploads="nfs") == ["storage-nfs"]
+    assert checks({"workers": ["w1"], "files": ["f1"]}, site_storage_uploads="nfs") == ["storage-objects"]
+    assert checks({"workers": ["w1"], "objects": ["o1"]}, site_storage_uploads="nfs") == ["storage-files"]
     assert checks({"workers": ["w1", "w2"]}, **GIVEN, site_storage_plugins="nfs") == []
 
 
