@@ -55,6 +55,7 @@ STEPS = (
     Step("molecule-debian13", HARDEN, "trixie", hosts=("gateway1", "worker1", "db1")),
     Step("acceptance-dry-run", "pytest -q tests/acceptance/test_check_mode.py"),
     Step("benchmark", "python tests/benchmarks/benchmark.py --gate"),
+    Step("lab-kubernetes", "pytest -q tests/acceptance/test_lab_kubernetes.py", full=True),
     Step("molecule-debian13-zones", ZONES, "trixie", full=True),
     Step("acceptance-no-lockout", "pytest -q tests/acceptance/test_no_lockout_*.py", full=True),
     Step("acceptance-killed", "KILLS=10 pytest -q tests/acceptance/test_killed_controller.py", full=True),

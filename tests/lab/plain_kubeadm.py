@@ -15,6 +15,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from . import node, pods, ssh
 from .artifacts import catalogue, golang, images, layout, store
@@ -22,64 +25,9 @@ from .cgroups import members_of
 from .errors import LabError
 from .progress import Progress
 from .system import wait_until
-from .topology import Host, Lab
+from .topology import Host, Lab, cache_root
 
-CONTAINERD = """\
-version = 3
-imports = ["/etc/containerd/conf.d/*.toml"]
-[plugins."io.containerd.cri.v1.images".pinned_images]
-sandbox = "{sandbox}"
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
-runtime_type = "io.containerd.runc.v2"
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-SystemdCgroup = true
-"""
-CONTAINERD_UNIT = """\
-[Unit]
-After=network.target
-[Service]
-ExecStart=/usr/local/bin/containerd
-Type=notify
-Delegate=yes
-KillMode=process
-Restart=always
-[Install]
-WantedBy=multi-user.target
-"""
-KUBELET_UNIT = """\
-[Unit]
-After=containerd.service
-StartLimitIntervalSec=0
-[Service]
-Environment="KUBELET_KUBECONFIG=--kubeconfig=/etc/kubernetes/kubelet.conf"
-Environment="KUBELET_BOOTSTRAP=--bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubelet.conf"
-EnvironmentFile=-/var/lib/kubelet/kubeadm-flags.env
-EnvironmentFile=-/etc/default/kubelet
-ExecStart=/usr/local/bin/kubelet $KUBELET_BOOTSTRAP $KUBELET_KUBECONFIG --config=/var/lib/kubelet/config.yaml \
- $KUBELET_KUBEADM_ARGS $KUBELET_EXTRA_ARGS
-Restart=always
-RestartSec=10
-[Install]
-WantedBy=multi-user.target
-"""
-CLUSTER = """\
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: InitConfiguration
-localAPIEndpoint: {{advertiseAddress: {address}}}
-nodeRegistration: {{ignorePreflightErrors: {ignored}}}
----
-apiVersion: kubeadm.k8s.io/v1beta4
-kind: ClusterConfiguration
-kubernetesVersion: v{version}
-networking: {{podSubnet: 10.244.0.0/16}}
-etcd: {{local: {{imageTag: {etcd}}}}}
----
-apiVersion: kubeproxy.config.k8s.io/v1alpha1
-kind: KubeProxyConfiguration
-mode: iptables
-{kube_proxy}
-"""
-ON_THE_PATH = ("containerd", "crictl")
+FILES = Path(__file__).with_name("plain")
 KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
 
 
@@ -92,9 +40,14 @@ class Times:
     nodes_ready: float = 0.0
     pods_running: float = 0.0
 
-    @property
-    def total(self) -> float:
-        return self.init + max(self.join.values(), default=0.0) + self.nodes_ready
+    def report(self) -> dict[str, Any]:
+        join = max(self.join.values(), default=0.0)
+        return {
+            "init": round(self.init, 1),
+            "join": {name: round(seconds, 1) for name, seconds in sorted(self.join.items())},
+            "seconds_to_ready": round(self.init + join + self.nodes_ready, 1),
+            "seconds_to_all_pods": round(self.init + join + self.pods_running, 1),
+        }
 
 
 class Cluster:
@@ -122,6 +75,25 @@ class Cluster:
     def kubectl(self, arguments: str) -> str:
         return self.root(self.first, f"{KUBECTL} {arguments}")
 
+    def apply(self, manifest: str) -> None:
+        self.root(self.first, f"{KUBECTL} apply -f - <<'END'\n{manifest}\nEND")
+
+    def exec(self, pod: str, command: str) -> str:
+        return self.kubectl(f"exec {pod} -- {command}")
+
+    def image(self, part: str) -> str:
+        """The name of an image of the lab."""
+        return next(name for name in layout.images(self._files("images")) if part in name)
+
+    def boot_id(self, name: str) -> str:
+        """Empty while the host does not answer."""
+        return self.run(self.lab.host(name), "cat /proc/sys/kernel/random/boot_id").stdout.strip()
+
+    def heartbeat(self, name: str) -> bool:
+        """Whether the kubelet of the host's present boot says that the node is Ready."""
+        node_found = json.loads(self.kubectl(f"get node {name} -o json"))["status"]
+        return node_found["nodeInfo"]["bootID"] == self.boot_id(name) and _is_ready(node_found["conditions"])
+
     def prepare(self) -> None:
         """Programs, settings and images: what an administrator has done before the first command of kubeadm."""
         for host in self.hosts:
@@ -138,13 +110,13 @@ class Cluster:
         shutil.copy2(self._files("runc") / f"runc.{golang.ARCHITECTURE}", programs / "runc")
         for name in ("kubeadm", "kubectl", "kubelet"):
             shutil.copy2(self._files("kubernetes") / name, programs / name)
-        sandbox = next(name for name in layout.images(self._files("images")) if "/pause:" in name)
+        sandbox = self.image("/pause:")
         endpoint = "unix:///run/containerd/containerd.sock"
         files = {
-            "etc/containerd/config.toml": CONTAINERD.format(sandbox=sandbox),
+            "etc/containerd/config.toml": _template("containerd.toml").format(sandbox=sandbox),
             "etc/crictl.yaml": f"runtime-endpoint: {endpoint}\nimage-endpoint: {endpoint}\n",
-            "etc/systemd/system/containerd.service": CONTAINERD_UNIT,
-            "etc/systemd/system/kubelet.service": KUBELET_UNIT,
+            "etc/systemd/system/containerd.service": _template("containerd.service"),
+            "etc/systemd/system/kubelet.service": _template("kubelet.service"),
             # CoreDNS asks somebody for the names that it does not know.
             "etc/resolv.conf": f"nameserver {self.lab.bridge_address}\n",
             "root/kube-flannel.yml": (self._files("flannel") / "kube-flannel.yml").read_text(),
@@ -162,14 +134,23 @@ class Cluster:
 
     def _configuration(self) -> str:
         wanted = pods.variables(self._machine)
-        names = layout.images(self._files("images"))
-        return CLUSTER.format(
-            address=self.first.address,
-            ignored=json.dumps(wanted["ignore_preflight_errors"]),
-            version=self._artifacts["kubernetes"].version,
-            etcd=next(name.rpartition(":")[2] for name in names if "/etcd:" in name),
-            kube_proxy="\n".join(f"{key}: {json.dumps(value)}" for key, value in wanted["kube_proxy"].items()),
-        )
+        kubeadm, proxy = "kubeadm.k8s.io/v1beta4", "kubeproxy.config.k8s.io/v1alpha1"
+        version = f"v{self._artifacts['kubernetes'].version}"
+        parts = [
+            {
+                **_kind(kubeadm, "InitConfiguration"),
+                "localAPIEndpoint": {"advertiseAddress": self.first.address},
+                "nodeRegistration": {"ignorePreflightErrors": wanted["ignore_preflight_errors"]},
+            },
+            {
+                **_kind(kubeadm, "ClusterConfiguration"),
+                "kubernetesVersion": version,
+                "networking": {"podSubnet": "10.244.0.0/16"},
+                "etcd": {"local": {"imageTag": self.image("/etcd:").rpartition(":")[2]}},
+            },
+            {**_kind(proxy, "KubeProxyConfiguration"), "mode": "iptables", **wanted["kube_proxy"]},
+        ]
+        return yaml.safe_dump_all(parts)
 
     def _files(self, component: str) -> Path:
         return store.ensure(self.lab, members_of(self.lab.name), self._artifacts[component], Progress())
@@ -230,6 +211,29 @@ class Cluster:
         """Pods that are not ready."""
         pods_found = json.loads(self.kubectl("get pods -A -o json"))["items"]
         return [pod["metadata"]["name"] for pod in pods_found if not _is_ready(pod["status"].get("conditions", []))]
+
+
+def _kind(group: str, kind: str) -> dict[str, Any]:
+    return {"apiVersion": group, "kind": kind}
+
+
+def _template(name: str) -> str:
+    return (FILES / name).read_text()
+
+
+def _file() -> Path:
+    return cache_root() / "logs/plain-kubeadm.json"
+
+
+def record(times: Times) -> None:
+    """Keep the figures for the comparison."""
+    _file().parent.mkdir(parents=True, exist_ok=True)
+    _file().write_text(json.dumps(times.report(), indent=1) + "\n")
+
+
+def recorded() -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(_file().read_text())
+    return content
 
 
 def _is_ready(conditions: Iterable[dict[str, str]]) -> bool:

@@ -56,6 +56,21 @@ def copy_of_example(
     return folder
 
 
+def with_kubernetes(folder: Path, bundle: bool = True) -> Path:
+    """Let the site of an inventory run Kubernetes: its nodes run pods, and it has the bundle of `lab.site_bundle`."""
+    settings: dict[str, Any] = {"lab_kubernetes": True, "lab_artifacts": []}
+    if bundle:
+        found = "(lookup('ansible.builtin.file', lab_cache ~ '/bundles/kubernetes.json') | from_json)"
+        settings |= {key: f"{{{{ {found}.{key} }}}}" for key in ("mirror_bundle", "mirror_signers", "site_pins")}
+    hosts = load(folder / "hosts.yml")
+    for group in ("control_plane", "workers"):
+        for values in hosts["app"]["children"].get(group, {"hosts": {}})["hosts"].values():
+            values["lab_disk"] = "6G"
+    dump(folder / "hosts.yml", hosts)
+    dump(folder / "group_vars/all/lab_kubernetes.yml", settings)
+    return folder
+
+
 def load(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return content
