@@ -1,4 +1,4 @@
-"""Measure how fast a bundle is verified, against sha256sum on the same files, and how much memory that takes.
+"""Measure how fast a bundle is verified, against sha256sum on the same files, and the memory of that and of loading.
 
 bundle.py           2 GiB and 0.5 GiB: writes the table of docs/benchmarks.md
 bundle.py --gate    0.5 GiB and 128 MiB: fails below 80 % of sha256sum, if two threads are no faster, or if memory grows
@@ -42,6 +42,16 @@ SHARES = ((1, 256), (2, 64), (8, 8), (64, 1))
 RUNS = 3
 LEAST_OF_SHA256SUM = 0.8
 MOST_MEMORY_GROWTH = 1.2
+# What the module of the same name does with a bundle on a disk of the mirror.
+MIRROR_LOAD = """
+import sys
+from pathlib import Path
+from ansible_collections.onprem.dify.plugins.module_utils.bundle_signature import parse_signers
+from ansible_collections.onprem.dify.plugins.module_utils.mirror_load import check, load
+from ansible_collections.onprem.dify.plugins.module_utils.mirror_store import Mirror
+bundle, mirror = Path(sys.argv[1]), Mirror(Path(sys.argv[2]))
+load(mirror, bundle, check(mirror, bundle, parse_signers(Path(sys.argv[3]).read_text().splitlines()), whole=True))
+"""
 
 
 @dataclass(frozen=True)
@@ -122,6 +132,11 @@ class Bundle:
         words += ["--signers", str(self.signers), f"--workers={threads}"]
         return self._best("onprem-dify.pyz verify", words, threads)
 
+    def loaded(self) -> Measured:
+        """Into a mirror on the same disk that has nothing. Once: a second load has nothing to do."""
+        words = [sys.executable, "-c", MIRROR_LOAD, str(self.folder), f"{self.folder}.mirror", str(self.signers)]
+        return Measured("mirror_load", 2, self.size, *measured(words, 2))
+
     def _best(self, name: str, command: Sequence[str], cores: int) -> Measured:
         runs = [measured(command, cores) for _ in range(RUNS)]
         seconds, cpu_seconds, _memory = min(runs)
@@ -132,7 +147,12 @@ def measured(command: Sequence[str], cores: int) -> tuple[float, float, int]:
     """Seconds, CPU seconds and peak memory of a command on so many cores, with its files in memory already."""
     allowed = sorted(os.sched_getaffinity(0))[:cores]
     began = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, allowed))
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": str(ROOT / ".ansible/collections")},
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, allowed),
+    )
     _pid, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
@@ -148,7 +168,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as place:
         bundle = Bundle(Path(place, "large"), large)
         found = [bundle.hashed_by("sha256sum"), bundle.hashed_by("openssl", "dgst", "-sha256")]
-        found += [bundle.verified(1), bundle.verified(2), Bundle(Path(place, "small"), small).verified(2)]
+        few = Bundle(Path(place, "small"), small)
+        found += [bundle.verified(1), bundle.verified(2), few.verified(2), bundle.loaded(), few.loaded()]
     for one in found:
         print(one.row, end="")
     if asked.gate:
@@ -157,14 +178,24 @@ def main() -> int:
     return 0
 
 
-def gate(sha256sum: Measured, _openssl: Measured, one: Measured, two: Measured, small: Measured) -> int:
+def gate(
+    sha256sum: Measured,
+    _openssl: Measured,
+    one: Measured,
+    two: Measured,
+    small: Measured,
+    loaded: Measured,
+    loaded_small: Measured,
+) -> int:
     wrong = []
     if one.cpu_rate < LEAST_OF_SHA256SUM * sha256sum.cpu_rate:
         wrong.append(f"verify hashes {one.cpu_rate:.0f} MiB per CPU second, sha256sum {sha256sum.cpu_rate:.0f}")
     if two.rate <= one.rate:
         wrong.append(f"two threads verify {two.rate:.0f} MiB/s, one {one.rate:.0f} MiB/s")
-    if two.memory > MOST_MEMORY_GROWTH * small.memory:
-        wrong.append(f"{two.memory // MIB} MiB of memory for the large bundle, {small.memory // MIB} for the small one")
+    for large, few in ((two, small), (loaded, loaded_small)):
+        if large.memory > MOST_MEMORY_GROWTH * few.memory:
+            grown = f"{large.memory // MIB} MiB of memory for the large bundle, {few.memory // MIB} for the small one"
+            wrong.append(f"{large.command}: {grown}")
     for line in wrong:
         print(line)
     return 1 if wrong else 0
