@@ -83,7 +83,7 @@ IMAGES = (
     Image("pause", {"pause": "pause"}, settings={"Entrypoint": ["/pause"], "User": "65535:65535"}),
     Image(
         "flannel",
-        {"opt/bin/flanneld": "flanneld"},
+        {"opt/bin/flanneld": "flanneld", "opt/bin/install-conf": "install-conf"},
         base="netfilter",
         settings={"Entrypoint": ["/opt/bin/flanneld"]},
     ),

@@ -98,7 +98,10 @@ RELEASES = (
     ),
     Release(
         component="flannel",
-        programs={"flanneld": "github.com/flannel-io/flannel"},
+        programs={
+            "flanneld": "github.com/flannel-io/flannel",
+            "install-conf": "github.com/flannel-io/flannel/cmd/install_conf",
+        },
         stamps={"github.com/flannel-io/flannel/pkg/version.Version": "v{v}"},
         # The backend over UDP is partly in C.
         c=True,
