@@ -22,7 +22,14 @@ FOR_NODES = {
     "systemd-nspawn": "systemd-container",
 }
 # For the tests of the connected side, which run on this machine.
-FOR_BUNDLES = {"docker-registry": "docker-registry", "gpg": "gnupg", "skopeo": "skopeo"}
+FOR_BUNDLES = {
+    "createrepo_c": "createrepo-c",
+    "dnf": "dnf",
+    "docker-registry": "docker-registry",
+    "gpg": "gnupg",
+    "rpmbuild": "rpm",
+    "skopeo": "skopeo",
+}
 # For artifacts that are partly in C; what starts with / is a file.
 FOR_C = {"gcc": "gcc", "pkg-config": "pkg-config", "/usr/include/seccomp.h": "libseccomp-dev"}
 FOR_VMS = {"qemu-img": "qemu-utils", "qemu-system-x86_64": "qemu-system-x86"}

@@ -105,7 +105,8 @@ def export(folder: Path, names: Iterable[str], target: Path) -> None:
     """Some images of a layout as one archive, which `ctr images import` reads."""
     wanted = set(names)
     entries = json.loads((folder / "index.json").read_text())["manifests"]
-    chosen = [entry for entry in entries if entry["annotations"][NAMES[0]] in wanted]
+    found = {entry["annotations"][NAMES[0]]: entry for entry in entries}
+    chosen = [{**found[name], "annotations": dict.fromkeys(NAMES, name)} for name in sorted(wanted)]
     index = json.dumps({"schemaVersion": 2, "manifests": chosen}).encode()
     with tarfile.open(target, "w") as tar:
         for name, data in (("oci-layout", (folder / "oci-layout").read_bytes()), ("index.json", index)):

@@ -27,12 +27,13 @@ cp {content} %{{buildroot}}/usr/share/{name}/content
 class Repository:
     """A repository as dnf reads it, and the key of its makers."""
 
-    def __init__(self, folder: Path, owner: str = "Test makers") -> None:
+    def __init__(self, folder: Path, home: Path, owner: str = "Test makers") -> None:
+        """`home`: a folder for the key, of a short name, since gpg has a socket there."""
         self.folder = folder
         self.owner = owner
         folder.mkdir(parents=True)
-        self._home = folder.parent / f"{folder.name}.key"
-        self._home.mkdir(mode=0o700)
+        self._home = home
+        home.mkdir(mode=0o700)
         self.keyring = self._home / "makers.asc"
         self._gpg("--passphrase", "", "--quick-generate-key", owner, "rsa2048", "sign", "never")
         self._gpg("--armor", "--yes", "--output", str(self.keyring), "--export")

@@ -58,3 +58,20 @@ def test_images_have_the_names_of_their_makers():
     assert {"registry.k8s.io/pause:3.10.2", "registry.k8s.io/coredns/coredns:v1.14.2"} < names
     assert len(names) == len(images.IMAGES)
     assert all(":" in name and "{" not in name for name in names)
+
+
+def test_some_images_go_into_an_archive_with_all_that_they_need_and_nothing_else(tmp_path, program):
+    made = layout.Layout(tmp_path / "made", "amd64")
+    layers = [made.layer(layout.Content(files={name: program})) for name in ("one", "two")]
+    for number, layer in enumerate(layers):
+        made.image(f"registry.example/image{number}:v1", [layer], {})
+    made.finish()
+    layout.export(tmp_path / "made", ["registry.example/image1:v1"], tmp_path / "images.tar")
+    with tarfile.open(tmp_path / "images.tar") as tar:
+        names = tar.getnames()
+        index = json.load(tar.extractfile("index.json"))
+    assert [entry["annotations"][layout.NAMES[1]] for entry in index["manifests"]] == ["registry.example/image1:v1"]
+    blobs = {name for name in names if name.startswith("blobs/")}
+    # An index, a manifest, a configuration and a layer.
+    assert len(blobs) == 4
+    assert f"blobs/sha256/{layers[1].digest.removeprefix('sha256:')}" in blobs
