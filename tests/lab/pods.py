@@ -108,5 +108,5 @@ def variables(machine: Machine) -> dict[str, Any]:
     return {
         "ignore_preflight_errors": ["SystemVerification"] if machine.cgroup_version == 1 else [],
         # The table of connections is the computer's, and a node may not change its size.
-        "kube_proxy": {"conntrack": {"maxPerCore": 0, "min": 0}},
+        "kube_proxy": {"conntrack": {"maxPerCore": 0}},
     }

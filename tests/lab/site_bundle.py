@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from . import built, bundles, debian, lifecycle, topology
-from .artifacts import catalogue, images, layout, store
+from .artifacts import catalogue, golang, images, layout, store
 from .cgroups import members_of
 from .progress import Progress
 from .topology import Lab
@@ -20,6 +20,7 @@ from .upstream import pinned
 FOLDER = bundles.home() / "kubernetes"
 # Whatever the pins of a bundle name as an archive is in it.
 ARCHIVES = ("etcd", "helm", "kubernetes", "containerd", "runc", "cni-plugins", "crictl")
+PROGRAMS = {*ARCHIVES, *(image.component for image in images.IMAGES)}
 
 
 def files(lab: Lab) -> Iterator[Path]:
@@ -54,6 +55,9 @@ def main() -> None:
     with lifecycle.locked(lab):
         offered = {path.name: path for path in files(lab)}
         folder = store.ensure(lab, members_of(lab.name), images.artifact(), Progress())
+        golang.tidy(
+            lab, [artifact for artifact in catalogue.IN_GO.values() if artifact.component in PROGRAMS], Progress()
+        )
         built.write(FOLDER.with_suffix(".json"), built.build(FOLDER, lambda upstream: serve(upstream, offered, folder)))
 
 
