@@ -47,6 +47,7 @@ STEPS = (
     Step("collection", "pytest -q tests/acceptance/test_collection.py"),
     Step("bundle-build", "pytest -q tests/acceptance/test_bundle_build.py"),
     Step("bundle-pins", "pytest -q tests/acceptance/test_bundle_pins.py"),
+    Step("bundle-dnf", "pytest -q tests/acceptance/test_bundle_dnf.py"),
     Step("bundle-install", "pytest -q tests/acceptance/test_bundle_install.py"),
     Step("bundle-benchmark", "python tests/benchmarks/bundle.py --gate"),
     Step("lab", "pytest -q tests/acceptance/test_lab.py"),

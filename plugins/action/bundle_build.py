@@ -32,7 +32,7 @@ COLLECTION = Path(__file__).resolve().parents[2]
 REPOSITORY = {
     "system": {"type": "str", "required": True},
     "uri": {"type": "str", "required": True},
-    "suites": {"type": "list", "elements": "str", "required": True},
+    "suites": {"type": "list", "elements": "str", "default": []},
     "components": {"type": "list", "elements": "str", "default": ["main"]},
     "signed_by": {"type": "path", "required": True},
 }
@@ -150,6 +150,8 @@ def _repositories(
         if name not in found:
             raise BuildError(f"bundle_keyrings: {name} is not one of bundle_systems")
     for entry in more:
+        if not (entry["suites"] or bundle_systems.named(entry["system"]).uses_rpm):
+            raise BuildError(f"bundle_repositories: {entry['uri']} has no suites, and {entry['system']} has them")
         if pins.LOGIN.match(entry["uri"]):
             raise BuildError(f"bundle_repositories: an address {pins.LOGIN_FAULT}")
         if entry["system"] not in found:

@@ -14,7 +14,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.pins import Pin, merge
 
 # Where every host has what it needs to trust the mirrors.
 TRUST = "/etc/onprem-dify/mirror"
-CA_FILE, KEY_FILE = f"{TRUST}/ca.crt", f"{TRUST}/packages.asc"
+CA_FILE, KEY_FILE, MAKERS_FILE = f"{TRUST}/ca.crt", f"{TRUST}/packages.asc", f"{TRUST}/makers.asc"
 REGISTRY_PORT = 5000
 # What a host gives that has a mirror with a bundle.
 GIVEN = ("mirror_bundle", "mirror_bundle_on_host")
@@ -57,7 +57,9 @@ def repositories(found: Mirrors, host: str, facts: Mapping[str, Any]) -> List[Di
         return [{"name": "mirror", "uris": places, "suites": suites, "signed_by": found["key_file"]}]
     certified = {} if host in found["hosts"] else {"ca_file": found["ca_file"]}
     files = [place.replace("file:/", "file:///", 1) for place in places]
-    return [{"name": "mirror", "baseurl": files, "gpgkey": [f"file://{found['key_file']}"], **certified}]
+    # The index has the signature of the bundle, and each package that of its makers.
+    keys = [f"file://{found['key_file']}", f"file://{MAKERS_FILE}"]
+    return [{"name": "mirror", "baseurl": files, "gpgkey": keys, "repo_gpgcheck": True, **certified}]
 
 
 def pins(bundle: Mapping[str, Pin], site: Mapping[str, Any], found: Mirrors, host: str) -> Dict[str, Any]:

@@ -28,7 +28,8 @@ from ansible_collections.onprem.dify.plugins.module_utils.mirror_store import (
 )
 
 REGISTRY = "registry"
-KEY = "keys/packages.asc"
+KEYS = "keys"
+KEY = f"{KEYS}/packages.asc"
 # What a file system needs besides the blobs: folders, names, the pieces on their way.
 RESERVE = 64 << 20
 
@@ -280,3 +281,9 @@ def key_of(release: Release) -> str:
     """The public key of the packages, empty if the release has none."""
     path = release.path / KEY
     return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def makers_of(release: Release) -> Dict[str, str]:
+    """The public keys of the makers of packages, by system. Hosts with dnf hold each package against them as well."""
+    files = sorted((release.path / KEYS).glob("*.asc"))
+    return {path.stem: path.read_text(encoding="utf-8") for path in files if path != release.path / KEY}

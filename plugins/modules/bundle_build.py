@@ -13,7 +13,8 @@ version_added: 0.2.0
 author: onprem.dify contributors (!UNKNOWN)
 description:
   - Fetches everything that the pins and the roles of the collection name, verifies it, and locks and signs it.
-  - Files come by http, https or file, images by C(skopeo), packages by C(apt-get), wheels by C(pip). None needs root.
+  - Files come by http, https or file, images by C(skopeo), packages by C(apt-get) or C(dnf), wheels by
+    C(pip). None needs root.
   - What is there and right is not fetched again, so that a build that was broken off goes on where it was.
   - Logins for the sources are those of the person who builds, C(~/.netrc) and that of C(skopeo login).
   - Runs on the controller; no host is touched.
@@ -61,14 +62,14 @@ options:
         type: str
         required: true
       uri:
-        description: Its address.
+        description: Its address. C($basearch) is the word of dnf for the architecture.
         type: str
         required: true
       suites:
-        description: Its suites.
+        description: Its suites, of a repository of Debian.
         type: list
         elements: str
-        required: true
+        default: []
       components:
         description: Its components.
         type: list

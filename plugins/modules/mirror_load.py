@@ -81,6 +81,10 @@ key:
   description: The public key of the packages, as the release has it.
   returned: success
   type: str
+makers:
+  description: The public keys of the makers of packages, by system, where dnf installs them.
+  returned: success
+  type: dict
 """
 
 import contextlib
@@ -93,7 +97,14 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import Lock, LockError
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_signature import SignatureError, parse_signers
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import StoreError
-from ansible_collections.onprem.dify.plugins.module_utils.mirror_load import Loaded, check, key_of, load, source_of
+from ansible_collections.onprem.dify.plugins.module_utils.mirror_load import (
+    Loaded,
+    check,
+    key_of,
+    load,
+    makers_of,
+    source_of,
+)
 from ansible_collections.onprem.dify.plugins.module_utils.mirror_store import (
     CURRENT,
     DIRECTORY,
@@ -155,6 +166,7 @@ def _result(mirror: Mirror, done: Loaded, before: str, lock: Lock | None) -> dic
         "taken": done.taken,
         "linked": done.linked,
         "key": key_of(current) if current else "",
+        "makers": makers_of(current) if current else {},
         "diff": {"before_header": CURRENT, "after_header": CURRENT, "before": f"{before}\n", "after": f"{after}\n"},
     }
 

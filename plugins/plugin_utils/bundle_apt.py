@@ -26,6 +26,7 @@ from pathlib import Path
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import release_order
 from ansible_collections.onprem.dify.plugins.module_utils.package_set import upstream
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import PAUSES
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_program import run
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_progress import Meter
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import Sources
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import Repository, System
@@ -33,8 +34,6 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import 
 Notice = Callable[[str], None]
 
 SUITE_COMPONENT = "main"
-# How often a running program is looked at.
-GLANCE = 0.5
 OWNER = "onprem.dify packages"
 # The key is older than every release, so that the signature of any release can carry the day of that release.
 KEY_DAY = "20200101T000000"
@@ -155,6 +154,14 @@ class Apt:
         # The machine's own architectures must not come in.
         return "".join([*lines, f'APT::Architectures {{ "{self.target.architecture}"; }};\n'])
 
+    def choose(
+        self, wanted: Iterable[str], optional: Iterable[str], pinned: Mapping[str, str]
+    ) -> tuple[list[Package], list[str]]:
+        """The wanted packages and all that they need, and which of the optional ones no repository has."""
+        offered = self.offered(optional)
+        missing = [name for name in sorted(optional) if not offered[name]]
+        return self.closure({*wanted, *optional} - set(missing), pinned), missing
+
     def closure(self, wanted: Iterable[str], pinned: Mapping[str, str]) -> list[Package]:
         """The wanted packages and all that they need. `pinned`: the version of some, in full or that of upstream."""
         words = [
@@ -233,28 +240,10 @@ class Apt:
 
     def _run(self, *words: str) -> str:
         environment = {**os.environ, "APT_CONFIG": str(self.work / "apt.conf"), "LC_ALL": "C.UTF-8"}
-        with subprocess.Popen(
-            words,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            pass_fds=self._inherit,
-        ) as process:
-            try:
-                while True:
-                    try:
-                        output, errors = process.communicate(timeout=GLANCE)
-                        break
-                    except subprocess.TimeoutExpired:
-                        self._meter.check()
-            except BaseException:
-                process.kill()
-                raise
-        if process.returncode != 0:
-            raise AptError(f"{self.target}: {' '.join(words[:2])}: {complaint(errors + output)}")
-        return output
+        done = run(words, environment, self._meter, self._inherit)
+        if done.code != 0:
+            raise AptError(f"{self.target}: {' '.join(words[:2])}: {complaint(done.errors + done.output)}")
+        return done.output
 
 
 def complaint(output: str) -> str:
@@ -325,6 +314,10 @@ def day_of(release: str) -> datetime.datetime:
     return datetime.datetime(year, month, day, tzinfo=datetime.UTC)
 
 
+def _at(day: datetime.datetime) -> tuple[str, ...]:
+    return ("--faked-system-time", f"{day:%Y%m%dT%H%M%S}!", "--digest-algo", "SHA512", "--no-emit-version")
+
+
 class Signer:
     """The key of the repositories, made once and kept beside the configuration of who builds."""
 
@@ -341,12 +334,15 @@ class Signer:
 
     def sign(self, release: bytes, day: datetime.datetime) -> dict[str, bytes]:
         """The signed forms of a file Release."""
-        moment = ("--faked-system-time", f"{day:%Y%m%dT%H%M%S}!", "--digest-algo", "SHA512", "--no-emit-version")
         with self._gpg() as gpg:
             return {
-                "InRelease": gpg(*moment, "--clearsign", data=release),
-                "Release.gpg": gpg(*moment, "--armor", "--detach-sign", data=release),
+                "InRelease": gpg(*_at(day), "--clearsign", data=release),
+                "Release.gpg": gpg(*_at(day), "--armor", "--detach-sign", data=release),
             }
+
+    def signature(self, data: bytes, day: datetime.datetime) -> bytes:
+        with self._gpg() as gpg:
+            return gpg(*_at(day), "--armor", "--detach-sign", data=data)
 
     @contextmanager
     def _gpg(self) -> Iterator[Callable[..., bytes]]:

@@ -47,14 +47,15 @@ from ansible_collections.onprem.dify.plugins.module_utils.bundle_signature impor
 )
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import Store, StoreError, write_file
 from ansible_collections.onprem.dify.plugins.module_utils.pins import Pin
-from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_apt, bundle_wheels
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_apt import Apt, AptError, Package, Signer, Target
+from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_apt, bundle_dnf, bundle_wheels
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_apt import Apt, AptError, Signer, Target
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_collections import (
     CollectionError,
     Packed,
     all_needed,
     galaxy_build,
 )
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_dnf import Dnf, DnfError
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import PART, Fetcher, FetchError, Kept
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_images import Images
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_plan import (
@@ -66,13 +67,14 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_plan import (
 )
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_progress import Meter, size
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import Sources
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import Repository
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import Repository, System
 
 OWN = "onprem.dify"
 SECONDS_BETWEEN_LINES = 5.0
 # A program that a killed build started finishes its layer of an image, which is not lost then.
 PATIENCE = 60.0
 
+Package = bundle_apt.Package | bundle_dnf.Package
 Report = Callable[[str], None]
 Task = Callable[[], Any]
 Then = Callable[[Any], None]
@@ -107,7 +109,8 @@ class Found:
     files: dict[str, File] = field(default_factory=dict)
     images: list[Image] = field(default_factory=list)
     components: dict[str, Component] = field(default_factory=dict)
-    packages: dict[str, dict[str, list[Package]]] = field(default_factory=dict)
+    # By system and architecture, of the kind of the system.
+    packages: dict[str, dict[str, Sequence[Any]]] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
 
     def add(self, file: File) -> None:
@@ -162,7 +165,7 @@ class Build:
                 self._repositories()
                 self._add_tool()
                 return self._finish()
-            except (AptError, CollectionError, FetchError, LockError, SignatureError, StoreError) as error:
+            except (AptError, DnfError, CollectionError, FetchError, LockError, SignatureError, StoreError) as error:
                 raise BuildError(str(error)) from error
 
     @contextmanager
@@ -223,13 +226,8 @@ class Build:
             yield lambda: self._copy_images(images), self.found.images.extend
         for packages in self.plan.packages:
             for architecture in self.settings.architectures:
-                target = Target(packages.system, architecture)
-                repositories = self.settings.repositories[packages.system.name]
-                apt = Apt(
-                    *(target, repositories, self.settings.sources, work / f"apt/{packages.system.name}-{architecture}"),
-                    *(self.settings.ca_file, inherit, self.meter),
-                )
-                yield _later(self._choose, apt, packages), _later_with(self._fetch_packages, apt, packages)
+                manager = self._manager(Target(packages.system, architecture), inherit)
+                yield _later(self._choose, manager, packages), _later_with(self._fetch_packages, manager, packages)
         if self.plan.wheels:
             wheels = bundle_wheels.Wheels(
                 *(self.kept, self.settings.sources, self.meter, work / "wheels", self.settings.ca_file),
@@ -259,22 +257,32 @@ class Build:
             source=archive.url,
         )
 
-    def _choose(self, apt: Apt, packages: Packages) -> tuple[list[Package], list[str]]:
-        apt.prepare()
-        offered = apt.offered(packages.optional)
-        missing = [name for name in sorted(packages.optional) if not offered[name]]
-        return apt.closure(packages.wanted | packages.optional - set(missing), packages.versions), missing
+    def _manager(self, target: Target, inherit: tuple[int, ...]) -> Apt | Dnf:
+        name = target.system.name
+        kind, folder = (Dnf, "dnf") if target.system.uses_rpm else (Apt, "apt")
+        return kind(
+            *(target, self.settings.repositories[name], self.settings.sources),
+            *(self.settings.work / f"{folder}/{name}-{target.architecture}", self.settings.ca_file, inherit),
+            self.meter,
+        )
 
-    def _fetch_packages(self, apt: Apt, packages: Packages, chosen: tuple[list[Package], list[str]]) -> None:
+    def _choose(self, manager: Apt | Dnf, packages: Packages) -> tuple[Sequence[Package], list[str]]:
+        manager.prepare()
+        return manager.choose(packages.wanted, packages.optional, packages.versions)
+
+    def _fetch_packages(
+        self, manager: Apt | Dnf, packages: Packages, chosen: tuple[Sequence[Package], list[str]]
+    ) -> None:
         found, missing = chosen
         by_component: dict[str, list[str]] = {}
         for name in missing:
             by_component.setdefault(packages.components[name], []).append(name)
         self.found.left_out += [
-            f"{component} for {apt.target}: its pin names no version there, and no repository has {', '.join(names)}"
+            f"{component} for {manager.target}: its pin names no version there, and no repository has "
+            f"{', '.join(names)}"
             for component, names in by_component.items()
         ]
-        self.found.packages.setdefault(packages.system.name, {})[apt.target.architecture] = found
+        self.found.packages.setdefault(packages.system.name, {})[manager.target.architecture] = found
         for package in found:
             self._start(_later(self._fetch_package, package, packages), self.found.add)
 
@@ -344,12 +352,33 @@ class Build:
         release = self.settings.release
         for packages in self.plan.packages:
             system = packages.system
-            files = bundle_apt.repository(system, release, self.found.packages[system.name])
-            files |= signer.sign(files["Release"], bundle_apt.day_of(release))
+            files = self._rpm_files(system, signer) if system.uses_rpm else self._apt_files(system, signer)
             for name, data in files.items():
-                path = f"packages/{system.name}/dists/{system.codename}/{name}"
+                path = f"packages/{system.name}/{name}"
                 architecture = next((one for one in self.settings.architectures if f"/binary-{one}/" in path), "all")
                 self._add_made(path, data, "index", system.component, release, architecture)
+
+    def _apt_files(self, system: System, signer: Signer) -> dict[str, bytes]:
+        release = self.settings.release
+        files = bundle_apt.repository(system, release, self.found.packages[system.name])
+        files |= signer.sign(files["Release"], bundle_apt.day_of(release))
+        return {f"dists/{system.codename}/{name}": data for name, data in files.items()}
+
+    def _rpm_files(self, system: System, signer: Signer) -> dict[str, bytes]:
+        packages = {package.digest: package for some in self.found.packages[system.name].values() for package in some}
+        repositories = self.settings.repositories[system.name]
+        places = {f"{package.name} {package.version}": self.store.path(package.digest) for package in packages.values()}
+        unsigned = bundle_dnf.unsigned(system, places, repositories)
+        if unsigned:
+            raise BuildError(
+                f"{system.title}: none of the keys that are trusted for it has signed {', '.join(unsigned)}. "
+                f"Name those of their makers in bundle_keyrings.{system.name} or signed_by of bundle_repositories"
+            )
+        # Hosts hold each package against the key of its makers as well.
+        self._add_made(f"keys/{system.name}.asc", bundle_dnf.keys_of(repositories), "key", system.component, "")
+        files = bundle_dnf.repository(self.settings.release, packages.values())
+        index = files[bundle_dnf.INDEX]
+        return {**files, f"{bundle_dnf.INDEX}.asc": signer.signature(index, bundle_apt.day_of(self.settings.release))}
 
     def _add_tool(self) -> None:
         if self._tool is not None:

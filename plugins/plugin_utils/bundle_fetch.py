@@ -95,7 +95,7 @@ class Fetcher:
         if ca_file:
             context.load_verify_locations(cafile=ca_file)
         self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context))
-        self._passwords = _passwords()
+        self._passwords = {host: _basic(*login) for host, login in logins().items()}
 
     def fetch(self, name: str, upstream: str, digest: str, size: int | None = None) -> int:
         """Bring an artefact into the store; return its size."""
@@ -265,13 +265,14 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _passwords() -> dict[str, str]:
-    """The logins that the person who builds has in ~/.netrc, as every other tool reads them."""
+def logins() -> dict[str, tuple[str, str]]:
+    """The logins that the person who builds has in ~/.netrc, as every other tool reads them, by host."""
     try:
         hosts = netrc.netrc().hosts
     except (OSError, netrc.NetrcParseError):
         return {}
-    return {
-        host: "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()
-        for host, (login, _account, password) in hosts.items()
-    }
+    return {host: (login, password) for host, (login, _account, password) in hosts.items()}
+
+
+def _basic(login: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()

@@ -14,9 +14,11 @@ from ansible_collections.onprem.dify.plugins.module_utils.pins import Pin, unres
 from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_images, bundle_wheels
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import System, packages_of_pins
 
+GIVE_PYTHON = "give bundle_controller_pythons to have it in the bundle"
 ASK = "playbooks/bundle_pins.yml asks their makers for those that site_pins lacks"
-# What a controller is installed from.
+# What a controller is installed from, and the Pythons of systems that it does not run on.
 CONTROLLER = "ansible-core"
+TOO_OLD = ("3.9", "3.10")
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def plan(
 ) -> Plan:
     """`of_roles`: packages by system and role. `more`: packages that a site wants besides."""
     of_systems = {system.python for system in systems}
+    of_controllers = {python for python in of_systems.union(controller_pythons) if python not in TOO_OLD}
     archives: list[Archive] = []
     images: list[bundle_images.Wish] = []
     wheels: list[bundle_wheels.Wish] = []
@@ -76,11 +79,14 @@ def plan(
         version = str(pin["version"])
         archives += _archives(pin, name, version, architectures)
         images += [bundle_images.Wish(i["name"], i["tag"], i["digest"], name, version) for i in pin.get("images") or ()]
-        for python in sorted(of_systems.union(controller_pythons if name == CONTROLLER else ())):
+        pythons = of_controllers if name == CONTROLLER else of_systems
+        for python in sorted(pythons):
             wheels += _wheels(pin, name, version, python, architectures)
         missing = [one for one in architectures if pin.get("archives") and one not in pin["archives"]]
         if missing:
             left_out.append(f"{name} {version} for {', '.join(missing)}: its pin names no archive for it")
+        if name == CONTROLLER and systems and not of_controllers:
+            left_out.append(f"{name} {version}: no controller runs on {', '.join(of_systems)}; {GIVE_PYTHON}")
         unknown = _unknown(pin, architectures)
         if unknown:
             left_out.append(f"{name} {version}: nobody gave a digest for {', '.join(unknown)}; {ASK}")

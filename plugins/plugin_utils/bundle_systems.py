@@ -27,7 +27,7 @@ class Repository:
     """A repository of packages as upstream serves it."""
 
     uri: str
-    suites: tuple[str, ...]
+    suites: tuple[str, ...] = ()
     components: tuple[str, ...] = ("main",)
     signed_by: str = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
@@ -41,13 +41,17 @@ class System:
     codename: str
     family: str
     python: str
-    end_of_life: str
+    end_of_life: str | None
     repositories: tuple[Repository, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
         """What files and pins may call it, the most exact first."""
         return (self.name, self.name.partition("_")[0], self.family)
+
+    @property
+    def uses_rpm(self) -> bool:
+        return self.family == "RedHat"
 
     @property
     def component(self) -> str:
@@ -65,11 +69,44 @@ def _debian(version: str, codename: str, python: str, end_of_life: str) -> Syste
     return System(name, f"Debian {version}", codename, "Debian", python, end_of_life, (archive, security))
 
 
+def _red_hat(name: str, title: str, python: str, end_of_life: str | None, *uris: str) -> System:
+    """`codename` is the platform that decides which modules fit. The keys of the packages the site has to give."""
+    version = name.partition("_")[2]
+    repositories = tuple(Repository(uri, signed_by="") for uri in uris)
+    return System(name, title, f"platform:el{version}", "RedHat", python, end_of_life, repositories)
+
+
+# dnf puts the architecture in the place of its word for it.
+_ROCKY = "https://dl.rockylinux.org/pub/rocky/9"
+_ALMA = "https://repo.almalinux.org/almalinux/9"
+_RHEL = "https://cdn.redhat.com/content/dist/rhel9/9/$basearch"
+_OPENEULER = "https://repo.openeuler.org/openEuler"
+
 SYSTEMS = {
     system.name: system
     for system in (
         _debian("12", "bookworm", "3.11", "2028-06-30"),
         _debian("13", "trixie", "3.13", "2030-06-30"),
+        _red_hat(
+            *("Rocky_9", "Rocky Linux 9", "3.9", "2032-05-31"),
+            *(f"{_ROCKY}/{part}/$basearch/os" for part in ("BaseOS", "AppStream")),
+        ),
+        _red_hat(
+            *("AlmaLinux_9", "AlmaLinux 9", "3.9", "2032-05-31"),
+            *(f"{_ALMA}/{part}/$basearch/os" for part in ("BaseOS", "AppStream")),
+        ),
+        _red_hat(
+            *("RedHat_9", "Red Hat Enterprise Linux 9", "3.9", "2032-05-31"),
+            *(f"{_RHEL}/{part}/os" for part in ("baseos", "appstream")),
+        ),
+        _red_hat(
+            *("openEuler_22", "openEuler 22.03", "3.9", None),
+            *(f"{_OPENEULER}-22.03-LTS-SP4/{part}/$basearch" for part in ("OS", "everything", "update")),
+        ),
+        _red_hat(
+            *("openEuler_24", "openEuler 24.03", "3.11", None),
+            *(f"{_OPENEULER}-24.03-LTS/{part}/$basearch" for part in ("OS", "everything", "update")),
+        ),
     )
 }
 

@@ -90,7 +90,8 @@ def test_a_mirror_installs_from_its_own_disk() -> None:
 def test_packages_of_other_systems_are_found_in_their_own_form() -> None:
     (repository,) = mirror_clients.repositories(found(), "db1", ROCKY)
     assert repository["baseurl"] == ["https://10.0.4.11/packages/Rocky_9", "https://10.0.4.12/packages/Rocky_9"]
-    assert repository["gpgkey"] == ["file:///etc/onprem-dify/mirror/packages.asc"]
+    assert repository["gpgkey"] == [f"file:///etc/onprem-dify/mirror/{name}.asc" for name in ("packages", "makers")]
+    assert repository["repo_gpgcheck"] is True
     assert repository["ca_file"] == "/etc/onprem-dify/mirror/ca.crt"
     (own,) = mirror_clients.repositories(found(), "ops1", ROCKY)
     assert own["baseurl"] == ["file:///srv/onprem-dify/mirror/current/packages/Rocky_9"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from unit.plugins.module_utils.bundles import public, write_bundle
+from unit.plugins.module_utils.bundles import CONTENT, public, write_bundle
 
 from ansible_collections.onprem.dify.plugins.module_utils.mirror_store import CURRENT, PREVIOUS, Mirror, MirrorError
 from ansible_collections.onprem.dify.plugins.modules import mirror_arrivals, mirror_gc, mirror_load, mirror_rollback
@@ -44,6 +44,14 @@ def test_the_dry_run_of_a_load_that_was_done_says_so(mirror: Mirror, tmp_path: P
     assert done["changed"] and done["key"]
     again = mirror_load.bring(mirror, folder, SIGNERS, True)
     assert not mirror_load.foreseen(again, done["release"])["changed"]
+
+
+def test_the_keys_of_makers_are_told_by_system(mirror: Mirror, tmp_path: Path) -> None:
+    folder = tmp_path / "2026.11.25"
+    folder.mkdir()
+    write_bundle(folder, {**CONTENT, "keys/Rocky_9.asc": ("key", "etcd", b"a key of the makers")})
+    done = mirror_load.bring(mirror, folder, SIGNERS, False)
+    assert (done["key"], done["makers"]) == ("a public key", {"Rocky_9": "a key of the makers"})
 
 
 def test_a_mirror_without_anything_is_left_alone(mirror: Mirror) -> None:

@@ -142,4 +142,4 @@ def test_a_login_goes_to_its_host_alone(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / ".netrc").write_text("machine nexus.bank.internal login builder password secret\n")
     (tmp_path / ".netrc").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert bundle_fetch._passwords() == {"nexus.bank.internal": "Basic YnVpbGRlcjpzZWNyZXQ="}
+    assert bundle_fetch.logins() == {"nexus.bank.internal": ("builder", "secret")}
