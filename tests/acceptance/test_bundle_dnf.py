@@ -179,7 +179,8 @@ def test_hosts_refuse_a_package_that_was_altered(served: Path, tmp_path: Path) -
     file.write_bytes(content)
     done = install(served, tmp_path / "root", "haproxy")
     assert done.returncode != 0
-    assert 'Package needed-1.0^git1-1.noarch from local repository "mirror" has incorrect checksum' in done.stderr
+    assert "needed-1.0" in done.stderr
+    assert "incorrect checksum" in done.stderr
     assert not (tmp_path / "root/usr/share/needed").exists()
 
 
