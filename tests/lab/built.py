@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 MEBIBYTE = 1 << 20
 
 
-def build(folder: Path, serve: Callable[[pinned.Upstream], None], more: Sequence[str] = MORE) -> dict[str, Any]:
+def build(folder: Path, serve: Callable[[pinned.Upstream], None], release: str = RELEASE) -> dict[str, Any]:
     """Build and sign; what a site must know of it, with the addresses from which it came."""
     with tempfile.TemporaryDirectory() as place:
         upstream = pinned.Upstream(Path(place))
@@ -42,8 +42,8 @@ def build(folder: Path, serve: Callable[[pinned.Upstream], None], more: Sequence
             pins = _pins(upstream.pins)
             variables = {
                 "bundle_directory": str(folder),
-                "bundle_release": RELEASE,
-                "bundle_packages": list(more),
+                "bundle_release": release,
+                "bundle_packages": list(MORE),
                 "bundle_sources": [*bundles.rules_of_debian(), *upstream.rules],
                 "bundle_ca_file": str(authorities),
                 "bundle_signing_key": str(key("release")),

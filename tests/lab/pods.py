@@ -96,7 +96,7 @@ def files(machine: Machine) -> Mapping[str, str]:
 
 def setup(machine: Machine) -> str:
     """What the node does before anything else of it runs."""
-    lines = ["set -e", "ln -sf /dev/null /dev/kmsg"]
+    lines = ["set -e", "test -e /dev/kmsg || mknod -m 600 /dev/kmsg c 1 3"]
     lines += [f"mount --bind /{FOLDER}/{name.replace('/', '.')} /proc/sys/{name}" for name in SETTINGS]
     if machine.has_swap:
         lines.append(f"mount --bind /{FOLDER}/swaps /proc/swaps")

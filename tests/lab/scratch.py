@@ -56,11 +56,11 @@ def copy_of_example(
     return folder
 
 
-def with_kubernetes(folder: Path, bundle: bool = True) -> Path:
-    """Let the site of an inventory run Kubernetes: its nodes run pods, and it has the bundle of `lab.site_bundle`."""
+def with_kubernetes(folder: Path, bundle: str = "kubernetes") -> Path:
+    """Let the site of an inventory run Kubernetes: its nodes run pods, and it has a bundle of `lab.site_bundle`."""
     settings: dict[str, Any] = {"lab_kubernetes": True, "lab_artifacts": []}
     if bundle:
-        found = "(lookup('ansible.builtin.file', lab_cache ~ '/bundles/kubernetes.json') | from_json)"
+        found = f"(lookup('ansible.builtin.file', lab_cache ~ '/bundles/{bundle}.json') | from_json)"
         settings |= {key: f"{{{{ {found}.{key} }}}}" for key in ("mirror_bundle", "mirror_signers", "site_pins")}
     hosts = load(folder / "hosts.yml")
     for group in ("control_plane", "workers"):

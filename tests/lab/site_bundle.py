@@ -1,4 +1,4 @@
-"""The bundle of a site with Kubernetes, as the collection builds it. `python -m lab.site_bundle INVENTORY`
+"""The bundle of a site with Kubernetes, as the collection builds it. `python -m lab.site_bundle INVENTORY [--previous]`
 
 Archives and images are those of the lab, under the names of their makers, from an upstream that is gone before this
 ends; packages come from Debian and wheels from the index of Python. What is there already is not fetched again.
@@ -6,59 +6,78 @@ ends; packages come from Debian and wheels from the index of Python. What is the
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+import argparse
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from . import built, bundles, debian, lifecycle, topology
 from .artifacts import catalogue, golang, images, layout, store
+from .artifacts.images import OWN
 from .cgroups import members_of
 from .progress import Progress
 from .topology import Lab
 from .upstream import pinned
 
-FOLDER = bundles.home() / "kubernetes"
 # Whatever the pins of a bundle name as an archive is in it.
-ARCHIVES = ("etcd", "helm", "kubernetes", "containerd", "runc", "cni-plugins", "crictl")
-PROGRAMS = {*ARCHIVES, *(image.component for image in images.IMAGES)}
+ARCHIVES = ("etcd", "helm", "containerd", "runc", "cni-plugins", "crictl")
+RELEASES = {"kubernetes": "2026.11.25", "kubernetes-previous": "2026.11.24"}
 
 
-def files(lab: Lab) -> Iterator[Path]:
+def files(lab: Lab, components: Iterable[str]) -> Iterator[Path]:
     """The lab's artifacts, as their makers release them."""
     members, progress = members_of(lab.name), Progress()
-    for component in ARCHIVES:
+    for component in components:
         found = store.ensure(lab, members, catalogue.IN_GO[component], progress)
         yield from found.iterdir() if found.is_dir() else [found]
 
 
-def serve(upstream: pinned.Upstream, offered: dict[str, Path], folder: Path) -> None:
-    """Serve what the pins name and the lab has; an image that no pin names goes with those of Kubernetes."""
-    components = debian.bundle()
-    for component, pin in components.items():
-        url = (pin.get("archives") or {}).get(pinned.ARCHITECTURE, {}).get("url", "")
+def serve_archives(upstream: pinned.Upstream, offered: dict[str, Path], kubernetes: str) -> None:
+    """Serve what the pins name and the lab has, with the wanted version of Kubernetes."""
+    usual, wanted = OWN["kubernetes"].version, OWN[kubernetes].version
+    for component, pin in debian.bundle().items():
+        version = wanted if pin["version"] == usual else pin["version"]
+        url = (pin.get("archives") or {}).get(pinned.ARCHITECTURE, {}).get("url", "").replace(usual, wanted)
         file = offered.get(url.rpartition("/")[2])
         if file:
-            archives = {pinned.ARCHITECTURE: upstream.put_file(url, file)}
-            upstream.pins.setdefault(component, {"version": pin["version"]})["archives"] = archives
-    digests = layout.images(folder)
-    for image in images.IMAGES:
-        name, _, tag = images.reference(image).rpartition(":")
-        names = (image.component, image.component.split("-")[0], "kubernetes")
-        component = next(one for one in names if one in components)
-        entry = upstream.take(folder, name, tag, digests[f"{name}:{tag}"])
-        pin = upstream.pins.setdefault(component, {"version": components[component]["version"]})
-        pin["images"] = [*pin.get("images", []), entry]
+            found = upstream.pins.setdefault(component, {"version": version})
+            found["archives"] = {pinned.ARCHITECTURE: upstream.put_file(url, file)}
+
+
+def serve_images(upstream: pinned.Upstream, folders: dict[str, Path], kubernetes: str) -> None:
+    """Serve all images; one that no pin names goes with those of Kubernetes."""
+    components = debian.bundle()
+    for part, folder in folders.items():
+        digests = layout.images(folder)
+        for image in images.SETS[part]:
+            name, _, tag = images.reference(image).rpartition(":")
+            if name.startswith("registry.k8s.io/kube-") and tag != f"v{OWN[kubernetes].version}":
+                continue
+            names = (image.component, image.component.split("-")[0], "kubernetes")
+            component = next(one for one in names if one in components)
+            version = OWN[kubernetes].version if component == "kubernetes" else components[component]["version"]
+            pin = upstream.pins.setdefault(component, {"version": version})
+            pin["images"] = [*pin.get("images", []), upstream.take(folder, name, tag, digests[f"{name}:{tag}"])]
 
 
 def main() -> None:
-    lab = topology.read(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("inventory")
+    parser.add_argument("--previous", action="store_true", help="with the minor version of Kubernetes before")
+    asked = parser.parse_args()
+    kubernetes = "kubernetes-previous" if asked.previous else "kubernetes"
+    parts = ["images", "images-previous"] if asked.previous else ["images"]
+    lab = topology.read(asked.inventory)
     with lifecycle.locked(lab):
-        offered = {path.name: path for path in files(lab)}
-        folder = store.ensure(lab, members_of(lab.name), images.artifact(), Progress())
-        golang.tidy(
-            lab, [artifact for artifact in catalogue.IN_GO.values() if artifact.component in PROGRAMS], Progress()
-        )
-        built.write(FOLDER.with_suffix(".json"), built.build(FOLDER, lambda upstream: serve(upstream, offered, folder)))
+        offered = {path.name: path for path in files(lab, [*ARCHIVES, kubernetes])}
+        folders = {part: store.ensure(lab, members_of(lab.name), images.artifact(part), Progress()) for part in parts}
+        golang.tidy(lab, [catalogue.IN_GO[kubernetes]], Progress())
+
+    def serve(upstream: pinned.Upstream) -> None:
+        serve_archives(upstream, offered, kubernetes)
+        serve_images(upstream, folders, kubernetes)
+
+    folder = bundles.home() / kubernetes
+    built.write(folder.with_suffix(".json"), built.build(folder, serve, RELEASES[kubernetes]))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ from . import golang, programs, store
 from .layout import Content, Layer, Layout
 from .store import Artifact, Workshop
 
-COMPONENT = "images"
 SUITE = "bookworm"
 BUSYBOX = ("busybox-static",)
 # What changes the tables of the kernel, for programs that call others to do it.
@@ -60,15 +59,20 @@ class Image:
     listens: str = ""
 
 
-def of_server(name: str, base: str = "") -> Image:
-    return Image("kubernetes", {f"usr/local/bin/{name}": name}, f"registry.k8s.io/{name}:v{{v}}", base)
+def of_servers(component: str) -> list[Image]:
+    return [
+        Image(
+            component,
+            {f"usr/local/bin/{name}": name},
+            f"registry.k8s.io/{name}:v{{v}}",
+            base="netfilter" if name == "kube-proxy" else "",
+        )
+        for name in programs.SERVERS
+    ]
 
 
 IMAGES = (
-    of_server("kube-apiserver"),
-    of_server("kube-controller-manager"),
-    of_server("kube-scheduler"),
-    of_server("kube-proxy", base="netfilter"),
+    *of_servers("kubernetes"),
     Image(
         "etcd",
         {f"usr/local/bin/{name}": name for name in ("etcd", "etcdctl", "etcdutl")},
@@ -112,6 +116,10 @@ IMAGES = (
 )
 
 
+# Those of the version before: what else there is stays as it is when a cluster is upgraded.
+SETS = {"images": IMAGES, "images-previous": tuple(of_servers("kubernetes-previous"))}
+
+
 def reference(image: Image) -> str:
     """The name that the pins give to an image, or the one that goes with the version of its component."""
     if image.reference:
@@ -122,37 +130,41 @@ def reference(image: Image) -> str:
     return next(f"{one['name']}:{one['tag']}" for one in pinned if one["name"].rpartition("/")[2] == last)
 
 
-def artifact() -> Artifact:
-    used = sorted({image.component for image in IMAGES} & set(OWN))
-    recipe = [[reference(image), *map(str, (image.programs, image.base, image.settings))] for image in IMAGES]
+def artifact(component: str = "images") -> Artifact:
+    members = SETS[component]
+    used = sorted({image.component for image in members} & set(OWN))
+    recipe = [[reference(image), *map(str, (image.programs, image.base, image.settings))] for image in members]
     keys = [golang.artifact(OWN[name]).key for name in used]
     return Artifact(
-        component=COMPONENT,
+        component=component,
         version=OWN["kubernetes"].version,
         groups=OWN["kubernetes"].groups,
         ingredients=json.dumps([recipe, keys, PACKAGES, SHELL, WANTED, UNWANTED])
         + Path(__file__).with_name("layout.py").read_text(),
-        build=build,
+        build=lambda workshop: build(workshop, members),
         pin=lambda folder, url: {},
     )
 
 
-def build(workshop: Workshop) -> None:
-    found = {
-        name: _programs_of(workshop, OWN[name]) for name in sorted({image.component for image in IMAGES} & set(OWN))
-    }
-    found["pause"] = {"pause": _pause(workshop)}
+def build(workshop: Workshop, members: Iterable[Image]) -> None:
     layout = Layout(workshop.folder, golang.ARCHITECTURE)
-    bases = {name: layout.layer(_of_debian(workshop, name, packages)) for name, packages in PACKAGES.items()}
-    for image in IMAGES:
+    found: dict[str, Mapping[str, Path]] = {}
+    bases: dict[str, Layer] = {}
+    for image in members:
+        if image.component not in found:
+            found[image.component] = _programs_of(workshop, image.component)
+        if image.base and image.base not in bases:
+            bases[image.base] = layout.layer(_of_debian(workshop, image.base, PACKAGES[image.base]))
         files = {path: found[image.component][name] for path, name in image.programs.items()}
         own = layout.layer(Content(files=files, folders=["tmp"], listens=image.listens))
-        layers: list[Layer] = [*([bases[image.base]] if image.base else []), own]
-        layout.image(reference(image), layers, image.settings)
+        layout.image(reference(image), [*([bases[image.base]] if image.base else []), own], image.settings)
     layout.finish()
 
 
-def _programs_of(workshop: Workshop, release: golang.Release) -> dict[str, Path]:
+def _programs_of(workshop: Workshop, component: str) -> dict[str, Path]:
+    if component == "pause":
+        return {"pause": _pause(workshop)}
+    release = OWN[component]
     source = store.ensure(workshop.lab, workshop.members, golang.artifact(release), Progress())
     if not release.archive:
         return {path.name: path for path in source.iterdir()}

@@ -7,6 +7,23 @@ from .golang import Release
 KUBERNETES = "k8s.io/kubernetes/cmd"
 PLUGINS = "github.com/containernetworking/plugins/plugins"
 
+SERVERS = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler")
+
+
+def kubernetes(component: str) -> Release:
+    # agnhost is what its own tests run in pods, as server and client.
+    programs = {name: f"{KUBERNETES}/{name}" for name in (*SERVERS, "kubeadm", "kubectl", "kubelet")}
+    return Release(
+        component=component,
+        programs={**programs, "agnhost": "k8s.io/kubernetes/test/images/agnhost"},
+        stamps={
+            f"{module}.{variable}": text
+            for module in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+            for variable, text in (("gitVersion", "v{v}"), ("gitTreeState", "clean"))
+        },
+    )
+
+
 RELEASES = (
     Release(
         component="etcd",
@@ -27,25 +44,9 @@ RELEASES = (
         # The number that the program says of itself.
         known_version="4.53",
     ),
-    Release(
-        component="kubernetes",
-        programs={
-            **{
-                name: f"{KUBERNETES}/{name}"
-                for name in (
-                    *("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler"),
-                    *("kubeadm", "kubectl", "kubelet"),
-                )
-            },
-            # What its own tests run in pods, as server and client.
-            "agnhost": "k8s.io/kubernetes/test/images/agnhost",
-        },
-        stamps={
-            f"{module}.{variable}": text
-            for module in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-            for variable, text in (("gitVersion", "v{v}"), ("gitTreeState", "clean"))
-        },
-    ),
+    kubernetes("kubernetes"),
+    # The minor version before, from which a cluster is upgraded.
+    kubernetes("kubernetes-previous"),
     Release(
         component="containerd",
         programs={
