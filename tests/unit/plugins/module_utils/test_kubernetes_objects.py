@@ -1,0 +1,101 @@
+"""What changes in a cluster, and what is left to others."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ansible_collections.onprem.dify.plugins.module_utils.kubernetes_objects import (
+    NodeWish,
+    as_list,
+    diff,
+    differences,
+    key_of,
+    node_patch,
+    ready,
+)
+
+WORKER = {"node-role.kubernetes.io/worker": ""}
+TAINT = {"key": "dify", "value": "only", "effect": "NoSchedule"}
+
+
+def item(kind: str = "ConfigMap", **fields: Any) -> dict[str, Any]:
+    return {"kind": kind, "metadata": {"name": "one", "namespace": "here", **fields.pop("metadata", {})}, **fields}
+
+
+def test_what_the_server_notes_is_no_difference() -> None:
+    before = item(metadata={"resourceVersion": "1", "managedFields": []}, status={"ready": 1})
+    assert differences([before], [item(metadata={"resourceVersion": "2", "generation": 3})]) == []
+
+
+def test_what_is_missing_or_different_is_named() -> None:
+    found = differences([item(data={"a": "1"})], [item(data={"a": "2"}), item("Secret", metadata={"name": "two"})])
+    assert [(str(key), old is None) for key, old, _new in found] == [
+        ("here/configmap/one", False),
+        ("here/secret/two", True),
+    ]
+
+
+def test_a_secret_is_not_shown() -> None:
+    secret = item("Secret", data={"password": "cGFzcw=="})
+    shown = diff(key_of(secret), None, secret)
+    assert "cGFzcw" not in shown["after"]
+    assert shown["before_header"] == "here/secret/one (absent)"
+
+
+def test_objects_go_in_one_call() -> None:
+    assert json.loads(as_list([item()]))["items"] == [item()]
+
+
+def node(has: Any = None, tainted: Any = None, **notes: str) -> dict[str, Any]:
+    annotations = {f"onprem.dify/{name}": value for name, value in notes.items()}
+    return {"metadata": {"labels": has or {}, "annotations": annotations}, "spec": {"taints": tainted or []}}
+
+
+def patched(found: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    metadata = patch.get("metadata", {})
+    labels = {**found["metadata"]["labels"], **metadata.get("labels", {})}
+    notes = {**found["metadata"]["annotations"], **metadata.get("annotations", {})}
+    kept = {name: value for name, value in labels.items() if value is not None}
+    taints = patch.get("spec", found["spec"])["taints"]
+    return {"metadata": {"labels": kept, "annotations": notes}, "spec": {"taints": taints}}
+
+
+def test_a_node_gets_its_labels_and_taints_once() -> None:
+    found = node({"kubernetes.io/os": "linux"})
+    wish = NodeWish("worker1", WORKER, [TAINT])
+    after = patched(found, node_patch(found, wish))
+    assert after["metadata"]["labels"] == {"kubernetes.io/os": "linux", **WORKER}
+    assert after["spec"]["taints"] == [TAINT]
+    assert node_patch(after, wish) == {}
+
+
+def test_what_nobody_wants_any_more_goes_and_what_others_set_stays() -> None:
+    theirs = {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}
+    found = node({"disk": "ssd", "mine": "1"}, [theirs, TAINT], labels="mine", taints="dify:NoSchedule")
+    after = patched(found, node_patch(found, NodeWish("worker1", {}, [])))
+    assert after["metadata"]["labels"] == {"disk": "ssd"}
+    assert after["spec"]["taints"] == [theirs]
+
+
+def test_a_taint_that_kubernetes_adds_is_no_reason_to_change_anything() -> None:
+    wish = NodeWish("worker1", WORKER, [TAINT])
+    found = node()
+    settled = patched(found, node_patch(found, wish))
+    settled["spec"]["taints"].append(
+        {"key": "node.kubernetes.io/unreachable", "effect": "NoSchedule", "timeAdded": "now"}
+    )
+    assert node_patch(settled, wish) == {}
+
+
+def test_a_changed_value_is_set() -> None:
+    found = node({"tier": "a"}, [TAINT], labels="tier", taints="dify:NoSchedule")
+    patch = node_patch(found, NodeWish("worker1", {"tier": "b"}, [{**TAINT, "value": "other"}]))
+    assert patch["metadata"]["labels"] == {"tier": "b"}
+    assert patch["spec"]["taints"] == [{**TAINT, "value": "other"}]
+
+
+def test_a_node_is_ready_when_it_says_so() -> None:
+    assert ready({"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+    assert not ready({"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}})
+    assert not ready({})
