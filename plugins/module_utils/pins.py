@@ -21,12 +21,13 @@ OPTIONAL = (
     "archives",
     "images",
     "to_resolve",
+    "collections",
     "requirements",
     "wheels",
 )
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 # What the pin of a version says of that version alone.
-OF_ONE_VERSION = ("packages", "archives", "images", "requirements")
+OF_ONE_VERSION = ("packages", "archives", "images", "collections", "requirements")
 LOGIN_FAULT = "has a name or a password in it, which would stand in the lock; put them into ~/.netrc"
 NOTICE = datetime.timedelta(days=183)
 # Words and patterns that mean another thing tomorrow.
@@ -79,6 +80,11 @@ def faults(pin: Any, today: datetime.date) -> List[str]:
         found += [f"archives: {architecture}: {fault}" for fault in _archive_faults(architecture, archive)]
     found += _images_faults(pin.get("images") or [])
     found += _to_resolve_faults(pin)
+    for name, allowed in (pin.get("collections") or {}).items():
+        if not isinstance(allowed, list) or not allowed:
+            found.append(f"collections: {name} is not a list of versions")
+            continue
+        found += [fault for version in allowed for fault in _version_faults(f"collections: {name}", version)]
     if not re.match(r"(https?://|/)", str(pin.get("wheels", "/"))):
         found.append("wheels is neither an http nor an https address nor a directory")
     if LOGIN.match(str(pin.get("wheels", ""))):

@@ -317,7 +317,17 @@ class Build:
                 )
 
     def _pack_collections(self) -> list[Packed]:
-        return list(all_needed(self._own, self._find, galaxy_build))
+        packed = list(all_needed(self._own, self._find, galaxy_build))
+        allowed: Mapping[str, Sequence[str]] = self.pins.get("collections", {}).get("collections") or {}
+        wrong = [one for one in packed if one.name in allowed and one.version not in allowed[one.name]]
+        if wrong:
+            here = ", ".join(f"{one.name} {one.version}" for one in wrong)
+            tested = ", ".join(f"{one.name} {' or '.join(allowed[one.name])}" for one in wrong)
+            raise BuildError(
+                f"Here is {here}, and this collection was tested with {tested}. Install that, or name yours in "
+                "site_pins.collections.collections"
+            )
+        return packed
 
     def _add_collections(self, collections: Sequence[Packed]) -> None:
         for one in collections:

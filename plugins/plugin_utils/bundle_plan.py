@@ -15,6 +15,8 @@ from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_images, 
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import System, packages_of_pins
 
 GIVE_PYTHON = "give bundle_controller_pythons to have it in the bundle"
+# Fields of a pin that lead to something in the bundle.
+GIVING = ("archives", "images", "requirements", "package_names", "collections")
 ASK = "playbooks/bundle_pins.yml asks their makers for those that site_pins lacks"
 # What a controller is installed from, and the Pythons of systems that it does not run on.
 CONTROLLER = "ansible-core"
@@ -90,7 +92,7 @@ def plan(
         unknown = _unknown(pin, architectures)
         if unknown:
             left_out.append(f"{name} {version}: nobody gave a digest for {', '.join(unknown)}; {ASK}")
-        elif not any(pin.get(field) for field in ("archives", "images", "requirements", "package_names")):
+        elif not any(pin.get(field) for field in GIVING):
             left_out.append(
                 f"{name} {version}: its pin names no archive, image, wheels or packages; give them in site_pins.{name}"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from ansible_collections.onprem.dify.plugins.module_utils.pins import faults, to_resolve
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_plan import GIVING
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_wheels import lines_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +46,7 @@ def test_dify_is_pinned_with_all_that_a_release_consists_of() -> None:
 @pytest.mark.parametrize("component", BUNDLE)
 def test_every_pin_leads_to_something_that_can_be_fetched(component: str) -> None:
     pin = BUNDLE[component]
-    assert any(pin.get(field) for field in ("archives", "images", "to_resolve", "package_names", "requirements"))
+    assert any(pin.get(field) for field in (*GIVING, "to_resolve"))
 
 
 def test_the_data_tier_is_pinned() -> None:
@@ -72,6 +74,16 @@ def test_the_wheels_of_the_controller_are_those_that_it_is_tested_with() -> None
     wanted = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
     locked = [line.split(" --hash")[0] for line in lines_of(BUNDLE["ansible-core"]["requirements"])]
     assert {line.replace(" ", "") for line in wanted} <= {line.replace(" ", "") for line in locked}
+
+
+def test_the_collections_are_those_that_it_is_tested_with() -> None:
+    allowed = BUNDLE["collections"]["collections"]
+    needed = yaml.safe_load((ROOT / "galaxy.yml").read_text(encoding="utf-8"))["dependencies"]
+    assert set(needed) <= set(allowed)
+    for manifest in (ROOT / ".ansible/collections/ansible_collections").glob("*/*/MANIFEST.json"):
+        info = json.loads(manifest.read_text(encoding="utf-8"))["collection_info"]
+        assert info["version"] in allowed[f"{info['namespace']}.{info['name']}"], manifest
+    assert f"ansible=={BUNDLE['collections']['version']};" in (ROOT / "collections.txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("component", BUNDLE)

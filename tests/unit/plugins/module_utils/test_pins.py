@@ -79,6 +79,8 @@ def test_images_are_named_with_their_registry_and_pinned_by_digest() -> None:
         ({"archives": {"amd64": {"url": "https://me:secret@example.org/x", "sha256": SHA}}}, "a name or a password"),
         ({"source": "https://me@example.org/x"}, "source has a name or a password in it"),
         ({"wheels": "https://me:secret@example.org/x"}, "wheels has a name or a password in it"),
+        ({"collections": {"ansible.posix": "2.1.0"}}, "collections: ansible.posix is not a list of versions"),
+        ({"collections": {"ansible.posix": [">=2"]}}, "collections: ansible.posix '>=2' is not one exact version"),
         ({"licence": ""}, "licence is empty"),
         ({"colour": "red"}, "unknown field colour"),
         ({"name": "Etcd"}, "name 'Etcd'"),

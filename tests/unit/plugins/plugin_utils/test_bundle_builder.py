@@ -78,6 +78,7 @@ def build(server: Files, key: Path, own: Path, tmp_path: Path) -> BuildOf:
             parallel=2,
         )
         wishes = bundle_plan.plan(pins, ["amd64"], [], {})
+        pins |= more.get("more_pins", {})
         return Build(settings, wishes, pins, own, lambda _name: None, None, more.get("report", print)).run()
 
     return run
@@ -148,6 +149,13 @@ def test_without_a_key_there_is_no_signature_and_none_of_an_older_lock(build: Bu
     build({"one": b"1"})
     build({"one": b"2"}, signing=None)
     assert not (tmp_path / "bundle/lock.json.sig").exists()
+
+
+def test_a_collection_of_another_version_than_the_tested_one_is_refused(build: BuildOf, tmp_path: Path) -> None:
+    allowed = {"collections": {"collections": {"onprem.dify": ["0.2.0"]}}}
+    with pytest.raises(BuildError, match=r"Here is onprem\.dify 0\.1\.0, and .* with onprem\.dify 0\.2\.0\. Install"):
+        build({"etcd": b"etcd"}, more_pins=allowed)
+    assert not (tmp_path / "bundle/lock.json").exists()
 
 
 def test_two_builds_of_one_bundle_do_not_run_at_once(
