@@ -17,6 +17,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.onprem.dify.plugins.module_utils.preflight import check_hosts, check_inventory
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_hosts import Hosts, findings
+from ansible_collections.onprem.dify.plugins.module_utils.preflight_kubernetes import version
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import Inventory
 from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import SECRETS_FILE
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
@@ -24,6 +25,7 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 display = Display()
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
+BUNDLE = ROLES.parent / "bundle"
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 # The variables that must make sense before any host has been asked; others may use facts in their templates.
 WITHOUT_FACTS = ("site_", "preflight_", "ansible_host")
@@ -37,7 +39,7 @@ class ActionModule(ActionBase):
         result["changed"] = False
         inventory = self._inventory(task_vars or {})
         if "hosts" in self._task.args:
-            report = check_hosts(inventory, list(findings(self._hosts())))
+            report = check_hosts(inventory, list(findings(self._hosts(version(inventory, "kubelet")))))
         else:
             report = check_inventory(inventory)
         for line in report.waivers:
@@ -51,10 +53,10 @@ class ActionModule(ActionBase):
         display.display(report.headline, color=constants.COLOR_OK)
         return result
 
-    def _hosts(self) -> Hosts:
+    def _hosts(self, kubernetes: str) -> Hosts:
         args = self._task.args
         try:
-            return Hosts(args["site"], args["hosts"], args["minimums"], float(args["max_clock_skew"]))
+            return Hosts(args["site"], args["hosts"], args["minimums"], float(args["max_clock_skew"]), kubernetes)
         except KeyError as error:
             raise AnsibleActionFail(f"missing option: {error}") from error
 
@@ -73,6 +75,7 @@ class ActionModule(ActionBase):
             today=datetime.date.today(),
             broken=broken,
             plain_secret_files=_plain_secret_files(task_vars["hostvars"], groups.get("all", [])),
+            pins={path.stem: str(self._load(path)["version"]) for path in sorted(BUNDLE.glob("*.yml"))},
         )
 
     def _known_variables(self) -> dict[str, Any]:

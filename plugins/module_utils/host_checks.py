@@ -17,6 +17,11 @@ def memory_mib(meminfo: str) -> int:
     return int(match[1]) // 1024 if match else 0
 
 
+def swaps(proc_swaps: str) -> List[str]:
+    """The devices and files that the host swaps to, from /proc/swaps."""
+    return [line.split()[0] for line in proc_swaps.splitlines()[1:] if line.strip()]
+
+
 def listeners(ss: str) -> List[Dict[str, Any]]:
     """Sockets that listen on an address other than loopback, from `ss -Hlntup`."""
     found = []

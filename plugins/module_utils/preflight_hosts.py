@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence
 
 from ansible_collections.onprem.dify.plugins.module_utils.host_checks import wrong_names
+from ansible_collections.onprem.dify.plugins.module_utils.kubernetes_versions import refusal
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_flows import ports
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import Finding
 
@@ -25,6 +26,8 @@ CHECKS = {
     "name-self": "The host resolves its own name",
     "name-site": "The site's DNS does not give a wrong address for an endpoint",
     "cgroup": "Kubernetes hosts have cgroup v2",
+    "swap": "Kubernetes hosts have no swap",
+    "kubernetes-version": "From the Kubernetes that runs there is a way to the pinned one",
     "kernel": "File servers have a kernel of their own",
     "port": "The ports of the host's flows are free, or used by the programs that they are for",
     "route": "The host has a route to the far end of each of its flows",
@@ -93,6 +96,8 @@ class Hosts:
     # Wanted of a host by group: {cpus, memory (MiB), disk (GiB)}.
     minimums: Mapping[str, Mapping[str, float]]
     max_clock_skew: float
+    # The version of Kubernetes that the site pins.
+    kubernetes: str = ""
 
 
 def findings(hosts: Hosts) -> Iterator[Finding]:
@@ -179,6 +184,19 @@ def _cluster(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Findi
         yield Finding("cgroup", name, "/sys/fs/cgroup", seen["cgroup"], "cgroup2fs, as Kubernetes needs cgroup v2")
 
 
+def _swap(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Finding]:
+    if hosts.site["hosts"][name]["cluster"] and seen["swap"]:
+        found = f"on ({', '.join(seen['swap'])})"
+        yield Finding("swap", name, "its swap", found, "off: swapoff -a, and no line of it in /etc/fstab")
+
+
+def _kubernetes(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Finding]:
+    found, wanted = seen["kubernetes"], hosts.kubernetes
+    why = refusal(found, wanted) if found and wanted and hosts.site["hosts"][name]["cluster"] else ""
+    if why:
+        yield Finding("kubernetes-version", name, "its Kubernetes", found, f"{found} in site_pins, not {wanted}: {why}")
+
+
 def _files(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Finding]:
     if "files" in hosts.site["hosts"][name]["groups"] and "container" in seen["facts"]["virtualization_tech_guest"]:
         yield Finding("kernel", name, "its kernel", "that of the host of a container", "its own, which serves NFS")
@@ -252,4 +270,6 @@ def _clones(seen: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
 
 
 Check = Callable[[Hosts, str, Mapping[str, Any]], Iterator[Finding]]
-EACH: Sequence[Check] = (_python, _system, _size, _resolution, _cluster, _files, _ports, _routes)
+EACH: Sequence[Check] = (
+    *(_python, _system, _size, _resolution, _cluster, _swap, _kubernetes, _files, _ports, _routes),
+)

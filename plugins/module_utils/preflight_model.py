@@ -50,6 +50,8 @@ class Inventory:
     broken: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     # Files that hold secrets and are not encrypted.
     plain_secret_files: Sequence[str] = ()
+    # The versions that come with the collection, by component.
+    pins: Mapping[str, str] = field(default_factory=dict)
 
     def setting(self, name: str) -> Any:
         """A variable of the whole site; its default or an empty value if it is not set or of the wrong type."""

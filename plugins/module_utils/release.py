@@ -93,6 +93,11 @@ def digest_of(path: Path) -> str:
         return ""
 
 
+def version_in_use(name: str, parent: Path = Path(DIRECTORY)) -> str:
+    """The version that the link of a component leads to; empty if there is none."""
+    return _target(parent / name).rpartition(f"{name}-")[2]
+
+
 def plan(wish: Wish, busy: Callable[[Path], bool]) -> Plan:
     """What must happen. Versions that a process uses stay."""
     for path in wish.wanted_links():

@@ -59,6 +59,8 @@ seen:
     disk_size: {description: Size in GiB of the file system of /var., type: float, returned: success}
     disk_free: {description: Free space in GiB on it., type: float, returned: success}
     cgroup: {description: Type of the file system at /sys/fs/cgroup., type: str, returned: success}
+    swap: {description: Devices and files that it swaps to., type: list, elements: str, returned: success}
+    kubernetes: {description: Version of its kubelet; empty without one., type: str, returned: success}
     init: {description: Name of process 1., type: str, returned: success}
     listeners:
       description: Sockets that listen on other addresses than loopback.
@@ -91,7 +93,9 @@ from ansible_collections.onprem.dify.plugins.module_utils.host_checks import (
     memory_mib,
     route_problem,
     security_modules,
+    swaps,
 )
+from ansible_collections.onprem.dify.plugins.module_utils.release import version_in_use
 
 GIB = 1024**3
 
@@ -140,6 +144,8 @@ def main() -> None:
             "disk_size": round(disk.total / GIB, 1),
             "disk_free": round(disk.free / GIB, 1),
             "cgroup": cgroup.strip() or "missing",
+            "swap": swaps(read("/proc/swaps") or ""),
+            "kubernetes": version_in_use("kubelet"),
             "init": (read("/proc/1/comm") or "unknown").strip(),
             "listeners": listeners(sockets),
             "routes": routes(module, module.params["destinations"]),

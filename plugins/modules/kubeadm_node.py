@@ -73,9 +73,6 @@ version:
   type: str
 """
 
-import os
-from pathlib import Path
-
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.onprem.dify.plugins.module_utils import (
@@ -94,16 +91,11 @@ SPEC = {
 }
 
 
-def installed_version() -> str:
-    link = Path(release.DIRECTORY, "kubelet")
-    return os.readlink(link).rpartition("kubelet-")[2] if link.is_symlink() else ""  # noqa: PTH115
-
-
 def main() -> None:
     module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     params = module.params
     wish = kubeadm_state.Wish(params["name"], params["cluster"], params["endpoint"], params["control_plane"])
-    found, version = kubeadm_host.Host(module).found(), installed_version()
+    found, version = kubeadm_host.Host(module).found(), release.version_in_use("kubelet")
     try:
         state = kubeadm_state.state_of(found, wish)
         if state != kubeadm_state.FRESH:

@@ -57,6 +57,8 @@ def seen(name: str, **different: Any) -> dict[str, Any]:
         "disk_size": 500.0,
         "disk_free": 400.0,
         "cgroup": "cgroup2fs",
+        "swap": [],
+        "kubernetes": "",
         "init": "systemd",
         "listeners": [],
         "routes": {},
