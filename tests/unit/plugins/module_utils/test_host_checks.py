@@ -7,6 +7,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.host_checks import (
     memory_mib,
     route_problem,
     security_modules,
+    swaps,
     wrong_names,
 )
 
@@ -51,3 +52,8 @@ def test_only_a_wrong_answer_is_wrong() -> None:
     wanted = {"postgres.site": "10.0.0.1", "redis.site": "10.0.0.2", "s3.site": "10.0.0.3"}
     answers = {"postgres.site": ["10.0.0.9", "10.0.0.8"], "redis.site": [], "s3.site": ["10.0.0.3"]}
     assert wrong_names(answers, wanted) == {"postgres.site": "10.0.0.9, 10.0.0.8"}
+
+
+def test_swap_is_read_by_device():
+    assert swaps("Filename\tType\tSize\n/dev/sda2 partition 1\n/swapfile file 2\n") == ["/dev/sda2", "/swapfile"]
+    assert swaps("Filename\tType\tSize\n") == swaps("") == []

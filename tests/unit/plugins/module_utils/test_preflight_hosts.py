@@ -218,3 +218,19 @@ def test_every_port_of_the_flow_table_on_a_host_has_its_programs() -> None:
     }
     # A NodePort has no program: kube-proxy works in the kernel.
     assert ports - set(PROGRAMS) == {"30443"}
+
+
+def test_swap_stands_in_the_way_of_kubernetes_only() -> None:
+    assert said(db1={"swap": ["/dev/sda2"]}) == []
+    assert said(cp1={"swap": ["/dev/sda2"]}) == [
+        "cp1: its swap is on (/dev/sda2), wanted: off: swapoff -a, and no line of it in /etc/fstab [swap]"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("found", "why"), [("1.34.1", "1.35 comes next"), ("1.37.0", "does not go back"), ("1.35.8", ""), ("", "")]
+)
+def test_kubernetes_goes_one_step_forward(found: str, why: str) -> None:
+    hosts = Hosts(SITE, {"cp1": seen("cp1", kubernetes=found)}, MINIMUMS, 2.0, "1.36.4")
+    messages = [str(finding) for finding in findings(hosts)]
+    assert (why in messages[0] and messages[0].startswith(f"cp1: its Kubernetes is {found}")) if why else not messages
