@@ -48,9 +48,10 @@ _value:
 
 
 def kubeadm_plan(nodes: Mapping[str, Any], site: Mapping[str, Any]) -> dict[str, Any]:
-    groups = [[host["name"] for host in endpoints.members(site, group)] for group in ("control_plane", "workers")]
+    control_planes = [host["name"] for host in endpoints.members(site, "control_plane")]
+    workers = [host["name"] for host in endpoints.members(site, "workers")]
     try:
-        return kubeadm_state.plan(*groups, nodes).as_dict()
+        return kubeadm_state.plan(control_planes, workers, nodes).as_dict()
     except kubeadm_state.KubeadmError as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -1,0 +1,129 @@
+"""What the API server reads and what runs in the pods of the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+SITE = {"pod_network": "10.244.0.0/16", "service_network": "10.96.0.0/16", "pod_overlay": "vxlan"}
+
+
+def rendered(role: str, template: str, **changes: Any) -> list[dict[str, Any]]:
+    variables = {
+        "ansible_managed": "managed",
+        **yaml.safe_load((ROLES / role / "defaults/main.yml").read_text()),
+        **yaml.safe_load((ROLES / role / "vars/main.yml").read_text()),
+        "site_facts": {**SITE, "service_proxy": "iptables"},
+        "site_secrets": {"kubernetes_encryption_key": KEY},
+        **changes,
+    }
+    templar = Templar(loader=DataLoader(), variables={name: trusted(value) for name, value in variables.items()})
+    text: str = templar.template(trust_as_template((ROLES / role / "templates" / template).read_text()))
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def trusted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: trusted(inner) for name, inner in value.items()}
+    return trust_as_template(value) if isinstance(value, str) else value
+
+
+def test_secrets_are_encrypted_before_they_are_written() -> None:
+    (configuration,) = rendered("kubeadm", "encryption.yaml.j2")
+    (rule,) = configuration["resources"]
+    assert rule["resources"] == ["secrets"]
+    assert list(rule["providers"][0]) == ["aesgcm"]
+    assert rule["providers"][0]["aesgcm"]["keys"][0]["secret"] == KEY
+    # What was written without encryption can still be read.
+    assert rule["providers"][-1] == {"identity": {}}
+
+
+def test_another_key_has_another_name() -> None:
+    names = set()
+    for key in (KEY, KEY[::-1]):
+        (configuration,) = rendered("kubeadm", "encryption.yaml.j2", site_secrets={"kubernetes_encryption_key": key})
+        names.add(configuration["resources"][0]["providers"][0]["aesgcm"]["keys"][0]["name"])
+    assert len(names) == 2
+    assert not any(KEY[:8] in name for name in names)
+
+
+def test_anybody_may_ask_whether_the_api_is_alive_and_nothing_else() -> None:
+    (configuration,) = rendered("kubeadm", "authentication.yaml.j2")
+    paths = [condition["path"] for condition in configuration["anonymous"]["conditions"]]
+    assert paths == ["/livez", "/readyz", "/healthz"]
+
+
+def test_pods_are_restricted_unless_their_namespace_is_named() -> None:
+    (configuration,) = rendered("kubeadm", "admission.yaml.j2", kubeadm_pod_security_exempt=["csi"])
+    security = configuration["plugins"][0]["configuration"]
+    assert security["defaults"]["enforce"] == "restricted"
+    assert security["exemptions"]["namespaces"] == ["kube-system", "kube-flannel", "csi"]
+
+
+def test_no_content_of_a_secret_reaches_the_audit_log() -> None:
+    (policy,) = rendered("kubeadm", "audit-policy.yaml.j2")
+    levels = [
+        rule["level"]
+        for rule in policy["rules"]
+        if any("secrets" in group.get("resources", []) for group in rule.get("resources", []))
+    ]
+    assert levels == ["Metadata"]
+    assert policy["rules"][-1] == {"level": "Request"}
+
+
+IMAGES = {
+    "__flannel_image": "ghcr.io/flannel-io/flannel:v0@sha256:1",
+    "__flannel_plugin_image": "ghcr.io/flannel-io/flannel-cni-plugin:v0@sha256:2",
+    "__flannel_kube_router_image": "docker.io/cloudnativelabs/kube-router:v0@sha256:3",
+}
+
+
+def network(**site: str) -> dict[str, Any]:
+    facts = {**SITE, "service_proxy": "iptables", **site}
+    documents = rendered("flannel", "flannel.yaml.j2", site_facts=facts, **IMAGES)
+    settings = next(document for document in documents if document["kind"] == "ConfigMap")["data"]
+    return dict(yaml.safe_load(settings["net-conf.json"]))
+
+
+@pytest.mark.parametrize("overlay", ["vxlan", "host-gw", "wireguard"])
+def test_flannel_uses_the_networks_of_the_site(overlay: str) -> None:
+    assert network(pod_overlay=overlay) == {
+        "Network": "10.244.0.0/16",
+        "EnableNFTables": False,
+        "Backend": {"Type": overlay},
+    }
+
+
+def test_flannel_and_kube_proxy_write_rules_of_one_kind() -> None:
+    assert network(service_proxy="nftables")["EnableNFTables"] is True
+
+
+@pytest.mark.parametrize("template", ["flannel.yaml.j2", "kube-router.yaml.j2"])
+def test_what_runs_is_pinned_by_its_digest(template: str) -> None:
+    documents = rendered("flannel", template, **IMAGES)
+    pods = [document["spec"]["template"]["spec"] for document in documents if document["kind"] == "DaemonSet"]
+    containers = [one for pod in pods for one in pod["containers"] + pod.get("initContainers", [])]
+    assert containers
+    assert all("@sha256:" in container["image"] for container in containers)
+
+
+def test_kube_router_does_the_policies_only() -> None:
+    documents = rendered("flannel", "kube-router.yaml.j2", **IMAGES)
+    (daemon,) = (document for document in documents if document["kind"] == "DaemonSet")
+    arguments = daemon["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert {"--run-firewall=true", "--run-router=false", "--run-service-proxy=false"} <= set(arguments)
+
+
+def test_each_object_of_the_network_is_known_by_one_name() -> None:
+    documents = rendered("flannel", "flannel.yaml.j2", **IMAGES) + rendered("flannel", "kube-router.yaml.j2", **IMAGES)
+    names = [(document["kind"], document["metadata"]["name"]) for document in documents]
+    assert len(names) == len(set(names))
+    # A namespace comes before what stands in it.
+    assert names[0] == ("Namespace", "kube-flannel")
