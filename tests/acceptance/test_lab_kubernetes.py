@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from lab import plain_kubeadm, pods, scratch
 from lab.cgroups import members_of
-from lab.plain_kubeadm import Cluster
+from lab.cluster import Cluster
+from lab.plain_kubeadm import Plain
 from lab.system import wait_until
 
 NODES = ["cp1", "worker1", "worker2"]
@@ -57,10 +57,10 @@ def site(tmp_path_factory: pytest.TempPathFactory, before: dict[str, str]) -> It
 def cluster(site: scratch.Site) -> Cluster:
     """A cluster that is Ready, and clients on its workers; how long it took stands in the logs of the lab."""
     cluster = Cluster(site.lab)
-    cluster.prepare()
-    times = cluster.start()
-    plain_kubeadm.record(times)
-    cluster.apply(CLIENTS % cluster.image("agnhost"))
+    plain = Plain(cluster)
+    plain.prepare()
+    plain_kubeadm.record(plain.start())
+    cluster.apply(CLIENTS % plain.image("agnhost"))
     wait_until(lambda: not cluster.unfinished(), 60, "clients on the workers", pause=0.5)
     return cluster
 
@@ -68,7 +68,7 @@ def cluster(site: scratch.Site) -> Cluster:
 @pytest.fixture(scope="module")
 def clients(cluster: Cluster) -> dict[str, dict[str, str]]:
     """Pods of the clients by the host on which they run."""
-    found = json.loads(cluster.kubectl("get pods -l app=agnhost -o json"))["items"]
+    found = cluster.items("pods -l app=agnhost")
     return {
         pod["spec"]["nodeName"]: {"name": pod["metadata"]["name"], "address": pod["status"]["podIP"]} for pod in found
     }
@@ -97,14 +97,13 @@ def test_a_service_is_found_by_its_name(cluster: Cluster, clients: dict[str, dic
 @pytest.mark.parametrize("how", ["the power is cut", "it is told to"])
 def test_a_worker_comes_back_after_a_reboot(site: scratch.Site, cluster: Cluster, how: str) -> None:
     if how == "it is told to":
-        boot = cluster.root(site.lab.host("worker2"), "cat /proc/sys/kernel/random/boot_id")
+        boot = cluster.boot("worker2")
         cluster.run(site.lab.host("worker2"), "systemctl reboot")
-        again: Callable[[], bool] = lambda: cluster.boot_id("worker2") not in ("", boot)  # noqa: E731
-        wait_until(again, 60, "worker2 boots", pause=1)
+        wait_until(lambda: cluster.boot("worker2") not in ("", boot), 60, "worker2 boots", pause=1)
     else:
         assert site.command("kill", "worker2").returncode == 0
         assert site.command("start", "worker2").returncode == 0
-    wait_until(lambda: cluster.heartbeat("worker2"), 90, "worker2 is Ready again", pause=1)
+    wait_until(lambda: cluster.ready_since_boot("worker2"), 90, "worker2 is Ready again", pause=1)
     wait_until(lambda: not cluster.unfinished(), 120, "its pods run", pause=1)
 
 

@@ -6,12 +6,9 @@ The programs and images are those of the lab; nothing of the collection is used.
 from __future__ import annotations
 
 import json
-import shlex
 import shutil
-import subprocess
 import tarfile
 import time
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,16 +16,15 @@ from typing import Any
 
 import yaml
 
-from . import node, pods, ssh
+from . import node, pods
 from .artifacts import catalogue, golang, images, layout, store
 from .cgroups import members_of
-from .errors import LabError
+from .cluster import Cluster
 from .progress import Progress
 from .system import wait_until
-from .topology import Host, Lab, cache_root
+from .topology import Host, cache_root
 
 FILES = Path(__file__).with_name("plain")
-KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
 
 
 @dataclass
@@ -50,56 +46,21 @@ class Times:
         }
 
 
-class Cluster:
-    """One control plane and workers on the nodes of a lab."""
+class Plain:
+    """One control plane and workers, from programs of the lab."""
 
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
-        self.hosts = [host for host in lab.hosts if host.runs_pods]
-        (self.first,) = [host for host in self.hosts if "control_plane" in host.groups]
-        self.workers = [host for host in self.hosts if host is not self.first]
-        self._machine = pods.this_machine()
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.lab = cluster.lab
+        self._facts = pods.variables(pods.this_machine())
         self._artifacts = {artifact.component: artifact for artifact in (*catalogue.IN_GO.values(), images.artifact())}
-
-    def root(self, host: Host, script: str) -> str:
-        """What a script prints that root runs on a host."""
-        done = self.run(host, script)
-        if done.returncode != 0:
-            raise LabError(f"{host.name}: {script[:200]}: {done.stderr.strip() or done.stdout.strip()}")
-        return done.stdout.strip()
-
-    def run(self, host: Host, script: str) -> subprocess.CompletedProcess[str]:
-        login = ssh.command(self.lab, host, f"sudo bash -c {shlex.quote(script)}", batch=True)
-        return subprocess.run(login, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-
-    def kubectl(self, arguments: str) -> str:
-        return self.root(self.first, f"{KUBECTL} {arguments}")
-
-    def apply(self, manifest: str) -> None:
-        self.root(self.first, f"{KUBECTL} apply -f - <<'END'\n{manifest}\nEND")
-
-    def exec(self, pod: str, command: str) -> str:
-        return self.kubectl(f"exec {pod} -- {command}")
-
-    def image(self, part: str) -> str:
-        """The name of an image of the lab."""
-        return next(name for name in layout.images(self._files("images")) if part in name)
-
-    def boot_id(self, name: str) -> str:
-        """Empty while the host does not answer."""
-        return self.run(self.lab.host(name), "cat /proc/sys/kernel/random/boot_id").stdout.strip()
-
-    def heartbeat(self, name: str) -> bool:
-        """Whether the kubelet of the host's present boot says that the node is Ready."""
-        node_found = json.loads(self.kubectl(f"get node {name} -o json"))["status"]
-        return node_found["nodeInfo"]["bootID"] == self.boot_id(name) and _is_ready(node_found["conditions"])
 
     def prepare(self) -> None:
         """Programs, settings and images: what an administrator has done before the first command of kubeadm."""
-        for host in self.hosts:
+        for host in self.cluster.hosts:
             self._install(host)
         with ThreadPoolExecutor() as pool:
-            list(pool.map(self._start_runtime, self.hosts))
+            list(pool.map(self._start_runtime, self.cluster.hosts))
 
     def _install(self, host: Host) -> None:
         top = node.root(self.lab, host)
@@ -130,17 +91,18 @@ class Cluster:
     def _images_of(self, host: Host) -> list[str]:
         of_control_plane = ("apiserver", "controller-manager", "scheduler", "/etcd:")
         names = layout.images(self._files("images"))
-        return [name for name in names if host is self.first or not any(part in name for part in of_control_plane)]
+        return [
+            name for name in names if host is self.cluster.first or not any(part in name for part in of_control_plane)
+        ]
 
     def _configuration(self) -> str:
-        wanted = pods.variables(self._machine)
         kubeadm, proxy = "kubeadm.k8s.io/v1beta4", "kubeproxy.config.k8s.io/v1alpha1"
         version = f"v{self._artifacts['kubernetes'].version}"
         parts = [
             {
                 **_kind(kubeadm, "InitConfiguration"),
-                "localAPIEndpoint": {"advertiseAddress": self.first.address},
-                "nodeRegistration": {"ignorePreflightErrors": wanted["ignore_preflight_errors"]},
+                "localAPIEndpoint": {"advertiseAddress": self.cluster.first.address},
+                "nodeRegistration": {"ignorePreflightErrors": self._facts["ignore_preflight_errors"]},
             },
             {
                 **_kind(kubeadm, "ClusterConfiguration"),
@@ -148,9 +110,13 @@ class Cluster:
                 "networking": {"podSubnet": "10.244.0.0/16"},
                 "etcd": {"local": {"imageTag": self.image("/etcd:").rpartition(":")[2]}},
             },
-            {**_kind(proxy, "KubeProxyConfiguration"), "mode": "iptables", **wanted["kube_proxy"]},
+            {**_kind(proxy, "KubeProxyConfiguration"), "mode": "iptables", **self._facts["kube_proxy"]},
         ]
         return yaml.safe_dump_all(parts)
+
+    def image(self, part: str) -> str:
+        """The name of an image of the lab."""
+        return next(name for name in layout.images(self._files("images")) if part in name)
 
     def _files(self, component: str) -> Path:
         return store.ensure(self.lab, members_of(self.lab.name), self._artifacts[component], Progress())
@@ -171,46 +137,31 @@ class Cluster:
             "ctr -n k8s.io images import /root/images.tar",
             "rm /root/images.tar",
         )
-        self.root(host, " && ".join(commands))
+        self.cluster.root(host, " && ".join(commands))
 
     def start(self) -> Times:
         """From prepared hosts to Ready, each step as soon as the one before is done."""
         times = Times()
-        times.init = self._seconds(self.first, "kubeadm init --config /root/kubeadm.yml")
-        join = self.root(self.first, "kubeadm token create --print-join-command")
-        ignored = ",".join(pods.variables(self._machine)["ignore_preflight_errors"])
-        began = time.monotonic()
+        times.init = self._seconds(self.cluster.first, "kubeadm init --config /root/kubeadm.yml")
+        join = self.cluster.root(self.cluster.first, "kubeadm token create --print-join-command")
+        ignored = ",".join(self._facts["ignore_preflight_errors"])
+        workers = [host for host in self.cluster.hosts if host is not self.cluster.first]
         with ThreadPoolExecutor() as pool:
             command = f"{join} --ignore-preflight-errors={ignored}"
-            seconds = pool.map(lambda host: self._seconds(host, command), self.workers)
-            times.join = dict(zip((host.name for host in self.workers), seconds, strict=True))
+            seconds = pool.map(lambda host: self._seconds(host, command), workers)
+            times.join = dict(zip((host.name for host in workers), seconds, strict=True))
         began = time.monotonic()
-        self.kubectl("apply -f /root/kube-flannel.yml")
-        wait_until(lambda: self.ready() == len(self.hosts), 120, "all nodes Ready", pause=0.5)
+        self.cluster.kubectl("apply -f /root/kube-flannel.yml")
+        wait_until(lambda: self.cluster.ready() == len(self.cluster.hosts), 120, "all nodes Ready", pause=0.5)
         times.nodes_ready = time.monotonic() - began
-        wait_until(lambda: not self.unfinished(), 180, "all pods running", pause=0.5)
+        wait_until(lambda: not self.cluster.unfinished(), 180, "all pods running", pause=0.5)
         times.pods_running = time.monotonic() - began
         return times
 
     def _seconds(self, host: Host, command: str) -> float:
         began = time.monotonic()
-        self.root(host, command)
+        self.cluster.root(host, command)
         return time.monotonic() - began
-
-    def ready(self) -> int:
-        found = self.kubectl("get nodes -o json")
-        conditions = [
-            condition
-            for one in json.loads(found)["items"]
-            for condition in one["status"].get("conditions", [])
-            if condition["type"] == "Ready" and condition["status"] == "True"
-        ]
-        return len(conditions)
-
-    def unfinished(self) -> list[str]:
-        """Pods that are not ready."""
-        pods_found = json.loads(self.kubectl("get pods -A -o json"))["items"]
-        return [pod["metadata"]["name"] for pod in pods_found if not _is_ready(pod["status"].get("conditions", []))]
 
 
 def _kind(group: str, kind: str) -> dict[str, Any]:
@@ -234,7 +185,3 @@ def record(times: Times) -> None:
 def recorded() -> dict[str, Any]:
     content: dict[str, Any] = json.loads(_file().read_text())
     return content
-
-
-def _is_ready(conditions: Iterable[dict[str, str]]) -> bool:
-    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
