@@ -22,9 +22,8 @@ class Cluster:
         self.first = next(host for host in self.hosts if "control_plane" in host.groups)
 
     def run(self, host: Host, script: str) -> subprocess.CompletedProcess[str]:
-        """Run a script as root, over one login that is kept."""
+        """Run a script as root."""
         words = ssh.command(self.lab, host, f"sudo bash -c {shlex.quote(script)}", batch=True)
-        words[1:1] = ["-oControlMaster=auto", f"-oControlPath={self.lab.state}/%h", "-oControlPersist=60"]
         return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
     def root(self, host: Host, script: str) -> str:

@@ -89,11 +89,8 @@ class Plain:
         layout.export(self._files("images"), self._images_of(host), top / "root/images.tar")
 
     def _images_of(self, host: Host) -> list[str]:
-        of_control_plane = ("apiserver", "controller-manager", "scheduler", "/etcd:")
-        names = layout.images(self._files("images"))
-        return [
-            name for name in names if host is self.cluster.first or not any(part in name for part in of_control_plane)
-        ]
+        elsewhere = () if host is self.cluster.first else ("apiserver", "controller-manager", "scheduler", "/etcd:")
+        return [name for name in layout.images(self._files("images")) if not any(part in name for part in elsewhere)]
 
     def _configuration(self) -> str:
         kubeadm, proxy = "kubeadm.k8s.io/v1beta4", "kubeproxy.config.k8s.io/v1alpha1"
