@@ -31,7 +31,7 @@ AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 MEBIBYTE = 1 << 20
 
 
-def build(folder: Path, serve: Callable[[pinned.Upstream], None], release: str = RELEASE) -> dict[str, Any]:
+def build(folder: Path, serve: Callable[[pinned.Upstream], None], **more: Any) -> dict[str, Any]:
     """Build and sign; what a site must know of it, with the addresses from which it came."""
     with tempfile.TemporaryDirectory() as place:
         upstream = pinned.Upstream(Path(place))
@@ -42,13 +42,14 @@ def build(folder: Path, serve: Callable[[pinned.Upstream], None], release: str =
             pins = _pins(upstream.pins)
             variables = {
                 "bundle_directory": str(folder),
-                "bundle_release": release,
+                "bundle_release": RELEASE,
                 "bundle_packages": list(MORE),
                 "bundle_sources": [*bundles.rules_of_debian(), *upstream.rules],
                 "bundle_ca_file": str(authorities),
                 "bundle_signing_key": str(key("release")),
                 "bundle_repository_key": str(home() / "packages-key"),
                 "site_pins": pins,
+                **more,
             }
             seconds = _run(Path(place, "build.json"), variables)
         finally:

@@ -77,7 +77,9 @@ def main() -> None:
         serve_images(upstream, folders, kubernetes)
 
     folder = bundles.home() / kubernetes
-    built.write(folder.with_suffix(".json"), built.build(folder, serve, RELEASES[kubernetes]))
+    earlier = [str(path.parent) for path in bundles.home().glob("*/lock.json") if path.parent != folder]
+    found = built.build(folder, serve, bundle_release=RELEASES[kubernetes], bundle_earlier=earlier)
+    built.write(folder.with_suffix(".json"), found)
 
 
 if __name__ == "__main__":
