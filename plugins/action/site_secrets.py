@@ -1,7 +1,7 @@
 # Copyright: onprem.dify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Make the secrets that a site needs and does not have yet, in one encrypted file beside its inventory."""
+"""Make the secrets that a site needs and does not have yet, and new ones on request, in one encrypted file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,14 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.onprem.dify.plugins.module_utils import storage
-from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import SECRETS_FILE, complete
+from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import (
+    DEFAULT_TENANTS,
+    SECRETS_FILE,
+    RotationError,
+    complete,
+    rotate,
+    tenants_of,
+)
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
 display = Display()
@@ -42,7 +49,12 @@ class ActionModule(ActionBase):
         existing = content.get(VARIABLE) or {}
         _refuse_others(variables, existing)
 
-        secrets = complete(existing, variables["groups"], _services(variables), _storage(variables))
+        groups, services, tenants = variables["groups"], _services(variables), _tenants(variables)
+        try:
+            kept = rotate(existing, self._task.args.get("rotate") or [], groups, services, tenants)
+        except RotationError as error:
+            raise AnsibleActionFail(str(error)) from error
+        secrets = complete(kept, groups, services, _storage(variables), tenants)
         made = [name for name in secrets if secrets[name] != existing.get(name)]
         if made and not self._task.check_mode:
             self._write(path, {**content, VARIABLE: secrets})
@@ -114,6 +126,14 @@ def _storage(variables: Mapping[str, Any]) -> dict[str, str]:
     """Where the site stores what, as far as it does not leave that to the defaults."""
     hosts = [variables["hostvars"][host] for host in variables["groups"].get("all", [])]
     return {name: host[variable] for name, variable in storage.VARIABLES.items() for host in hosts if variable in host}
+
+
+def _tenants(variables: Mapping[str, Any]) -> list[str]:
+    """The tenants of the site, as far as it does not leave that to the default."""
+    for host in variables["groups"].get("all", []):
+        if "dify_tenants" in variables["hostvars"][host]:
+            return tenants_of(plain(variables["hostvars"][host]["dify_tenants"]))
+    return list(DEFAULT_TENANTS)
 
 
 def _folder(variables: Mapping[str, Any]) -> Path:

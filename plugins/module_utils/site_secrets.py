@@ -1,18 +1,23 @@
 # Copyright: onprem.dify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The secrets of a site: which ones it needs, how they are made, what is wrong with one. No Ansible, no I/O."""
+"""The secrets of a site: which ones it needs, which may change, what is wrong with one. No Ansible, no I/O."""
 
 from __future__ import annotations
 
-import base64
 import re
-import secrets
-import string
-from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set
 
-from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import SITE, Finding, Inventory, nearest
+from ansible_collections.onprem.dify.plugins.module_utils import dify_secrets
+from ansible_collections.onprem.dify.plugins.module_utils.dify_tenants import key_of
+from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import (
+    SITE,
+    Finding,
+    Inventory,
+    nearest,
+    one_of,
+)
+from ansible_collections.onprem.dify.plugins.module_utils.secret_forms import FORMS, is_published_default
 from ansible_collections.onprem.dify.plugins.module_utils.site import ENDPOINT_GROUPS
 from ansible_collections.onprem.dify.plugins.module_utils.storage import VARIABLES, secrets_elsewhere
 
@@ -30,106 +35,96 @@ CHECKS = {
 SECRETS_FILE = "group_vars/all/secrets.yml"
 
 
-@dataclass(frozen=True)
-class Form:
-    """How a kind of secret is made and recognised."""
+class Secret(NamedTuple):
+    """`group`: whose hosts need it. `keep`: why it is never rotated, if it is not."""
 
-    make: Callable[[], str]
-    pattern: str
-    minimum: int
-    wanted: str
-
-
-def _text(alphabet: str, length: int) -> Callable[[], str]:
-    return lambda: "".join(secrets.choice(alphabet) for _position in range(length))
+    name: str
+    group: str
+    form: str
+    keep: str = ""
 
 
-# Letters and digits only: a password also stands in URLs, connection strings and shell-like files.
-FORMS: Dict[str, Form] = {
-    "password": Form(
-        _text(string.ascii_letters + string.digits, 32), r"[A-Za-z0-9._~-]+", 16, "letters, digits and ._~-"
-    ),
-    # A store that the site gives makes its own keys, some of small letters or in base64.
-    "access_key": Form(_text(string.ascii_uppercase + string.digits, 20), r"[A-Za-z0-9]+", 16, "letters and digits"),
-    "secret_key": Form(
-        _text(string.ascii_letters + string.digits, 32), r"[A-Za-z0-9+/=._~-]+", 16, "letters, digits and +/=._~-"
-    ),
-    "aes_key": Form(
-        lambda: base64.b64encode(secrets.token_bytes(32)).decode(),
-        r"[A-Za-z0-9+/]{43}=",
-        44,
-        "32 random bytes in base64",
-    ),
-    "key": Form(
-        lambda: base64.b64encode(secrets.token_bytes(42)).decode(), r"[A-Za-z0-9+/]+=*", 56, "42 random bytes in base64"
-    ),
+class RotationError(Exception):
+    """A secret is not to be rotated; the text is for the user."""
+
+
+_PASSPHRASE = "it opens a key of the authority, as docs/pki.md says"
+_SIGNING = "members of the object store would refuse each other"
+
+# A role that starts to use a secret adds its line here.
+OF_SITE = (
+    Secret("postgres_replication", "database", "password"),
+    Secret("postgres_rewind", "database", "password"),
+    Secret("postgres_monitor", "database", "password"),
+    Secret("patroni_rest", "database", "password"),
+    Secret("redis_replication", "cache", "password"),
+    Secret("redis_sentinel", "cache", "password"),
+    Secret("redis_check", "cache", "password"),
+    Secret("redis_monitor", "cache", "password"),
+    Secret("s3_backup_access_key", "objects", "access_key"),
+    Secret("s3_backup_secret_key", "objects", "secret_key"),
+    Secret("s3_volume_signing_key", "objects", "password", _SIGNING),
+    Secret("s3_filer_signing_key", "objects", "password", _SIGNING),
+    Secret("postgres_seaweedfs", "objects", "password"),
+    Secret("kubernetes_encryption_key", "control_plane", "aes_key", "what Kubernetes has stored is encrypted with it"),
+    Secret("pki_root_key", "all", "password", _PASSPHRASE),
+    Secret("pki_issuing_key", "all", "password", _PASSPHRASE),
+)
+KEPT_BY_TENANTS = {
+    "secret_key": "what Dify has stored for its users could not be read any more, by anybody",
+    "admin_password": "it is that of the first login; Dify keeps the one of now, and changes it in its console",
 }
+# What services of the data tier let applications in with: needed where the site gives the service, too.
+OF_APPLICATIONS = {"postgres": "database", "redis": "cache", "s3": "objects"}
+DEFAULT_TENANTS = ("dify",)
 
-# name, the group that needs it, form. A role that starts to use a secret adds its line here.
-TABLE: Tuple[Tuple[str, str, str], ...] = (
-    ("postgres_replication", "database", "password"),
-    ("postgres_rewind", "database", "password"),
-    ("postgres_monitor", "database", "password"),
-    ("postgres_dify", "database", "password"),
-    ("postgres_dify_plugin", "database", "password"),
-    ("postgres_dify_vector", "database", "password"),
-    ("patroni_rest", "database", "password"),
-    ("redis_replication", "cache", "password"),
-    ("redis_sentinel", "cache", "password"),
-    ("redis_check", "cache", "password"),
-    ("redis_monitor", "cache", "password"),
-    ("redis_dify", "cache", "password"),
-    ("s3_dify_access_key", "objects", "access_key"),
-    ("s3_dify_secret_key", "objects", "secret_key"),
-    ("s3_dify_plugin_access_key", "objects", "access_key"),
-    ("s3_dify_plugin_secret_key", "objects", "secret_key"),
-    ("s3_backup_access_key", "objects", "access_key"),
-    ("s3_backup_secret_key", "objects", "secret_key"),
-    ("s3_volume_signing_key", "objects", "password"),
-    ("s3_filer_signing_key", "objects", "password"),
-    ("postgres_seaweedfs", "objects", "password"),
-    ("kubernetes_encryption_key", "control_plane", "aes_key"),
-    ("dify_secret_key", "workers", "key"),
-    ("pki_root_key", "all", "password"),
-    ("pki_issuing_key", "all", "password"),
-)
-FORM_OF: Dict[str, str] = {name: form for name, _group, form in TABLE}
-# What applications log in with. They need it too where the site gives the service and runs no group for it.
-OF_APPLICATIONS = re.compile(
-    r"postgres_dify(_plugin|_vector)?|redis_dify|s3_(dify|dify_plugin|backup)_(access|secret)_key"
-)
 
-# Published by Dify, by the services beneath it, or in every tutorial. Compared without case.
-_PUBLISHED = """
-sk-9f73s3ljTXVcMT3Blb3ljTqtsKiGHXVcMT3BlbkFJLK7U
-difyai123456
-dify-sandbox
-lYkiYYT6owG+71oLerGzA7GXCgOT++6ovaezWAjpCjf+Sjc3ZtU+qUEi
-QaHbTe77CtuXmsfyhR7+vRjI/+XbV1AaFy691iy+kGDv2Jvy0/eAh8Y1
-WVF5YThaHlkYwhGUSmCRgsX3tD5ngdN8pkih
-dify-agent-run-token-for-dev-only
-MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY
-dify-plugin-daemon dify-inner-api-key testpassword redis_password
-minioadmin minio123 admin administrator adminadmin admin123 admin123456
-changeme changeit default dify example guest p@ssw0rd passw0rd password password123 postgres postgrespassword
-redis redispassword replicator root secret test test1234 welcome1 123456 12345678 123456789 1234567890
-"""
-PUBLISHED_DEFAULTS = frozenset(_PUBLISHED.lower().split())
-# Placeholders and defaults that carry a version or a hint, such as "...-for-dev-only".
-PLACEHOLDER = re.compile(r"change.?me|replace.?me|for-dev-only|your[-_].*(key|password|secret)|<.*>", re.IGNORECASE)
+def table(tenants: Iterable[str] = DEFAULT_TENANTS) -> List[Secret]:
+    """Every secret of a site with these tenants."""
+    return [*OF_SITE, *(secret for tenant in tenants for secret in _of_tenant(key_of(tenant)))]
+
+
+def _of_tenant(key: str) -> Iterator[Secret]:
+    for name, pattern in dify_secrets.SERVICES.items():
+        group = OF_APPLICATIONS.get(pattern.partition("_")[0])
+        if group:
+            form = next((form for form in ("access_key", "secret_key") if name.endswith(form)), "password")
+            yield Secret(pattern.format(tenant=key), group, form)
+    for name, form in dify_secrets.OWN.items():
+        yield Secret(dify_secrets.name_at_site(name, key), "workers", form, KEPT_BY_TENANTS.get(name, ""))
+
+
+def of_applications(tenants: Iterable[str] = DEFAULT_TENANTS) -> Set[str]:
+    of_tenants = {secret.name for secret in table(tenants)[len(OF_SITE) :] if secret.group != "workers"}
+    return {"s3_backup_access_key", "s3_backup_secret_key"} | of_tenants
+
+
+FORM_OF: Dict[str, str] = {secret.name: secret.form for secret in table()}
 
 
 def needed(
-    groups: Mapping[str, Sequence[str]], services: Iterable[str] = (), storage: Optional[Mapping[str, str]] = None
+    groups: Mapping[str, Sequence[str]],
+    services: Iterable[str] = (),
+    storage: Optional[Mapping[str, str]] = None,
+    tenants: Sequence[str] = DEFAULT_TENANTS,
 ) -> List[str]:
     """The secrets that a site needs that has these groups, is given these services and stores its files like this."""
     given = {ENDPOINT_GROUPS.get(service) for service in services}
-    elsewhere = secrets_elsewhere(storage or {})
+    elsewhere = _elsewhere(storage or {}, tenants)
+    applications = of_applications(tenants)
     return [
-        name
-        for name, group, _form in TABLE
-        if (groups.get(group) or (group in given and OF_APPLICATIONS.fullmatch(name))) and name not in elsewhere
+        secret.name
+        for secret in table(tenants)
+        if (groups.get(secret.group) or (secret.group in given and secret.name in applications))
+        and secret.name not in elsewhere
     ]
+
+
+def _elsewhere(storage: Mapping[str, str], tenants: Iterable[str]) -> Set[str]:
+    """The keys of buckets that nobody uses; those of the tenant `dify` stand for those of all."""
+    return {
+        re.sub(r"^s3_dify", f"s3_{key_of(tenant)}", name) for name in secrets_elsewhere(storage) for tenant in tenants
+    }
 
 
 def complete(
@@ -137,14 +132,54 @@ def complete(
     groups: Mapping[str, Sequence[str]],
     services: Iterable[str] = (),
     storage: Optional[Mapping[str, str]] = None,
+    tenants: Sequence[str] = DEFAULT_TENANTS,
 ) -> Dict[str, Any]:
     """The existing secrets as they are, and a new one for each that is missing."""
-    missing = [name for name in needed(groups, services, storage) if not existing.get(name)]
-    return {**existing, **{name: FORMS[FORM_OF[name]].make() for name in missing}}
+    forms = {secret.name: secret.form for secret in table(tenants)}
+    missing = [name for name in needed(groups, services, storage, tenants) if not existing.get(name)]
+    return {**existing, **{name: FORMS[forms[name]].make() for name in missing}}
 
 
-def is_published_default(value: str) -> bool:
-    return value.lower() in PUBLISHED_DEFAULTS or bool(PLACEHOLDER.search(value))
+def rotate(
+    existing: Mapping[str, Any],
+    names: Sequence[str],
+    groups: Mapping[str, Sequence[str]],
+    services: Iterable[str] = (),
+    tenants: Sequence[str] = DEFAULT_TENANTS,
+) -> Dict[str, Any]:
+    """The secrets with new ones in the place of those that are named; all or none of them."""
+    known = {secret.name: secret for secret in table(tenants)}
+    # A group that has hosts wins over a service that is given.
+    homes = [ENDPOINT_GROUPS.get(service) for service in services]
+    given = {group for group in homes if group and not groups.get(group)}
+    refused = [line for line in (_refusal(name, existing, known, given, tenants) for name in names) if line]
+    if refused:
+        raise RotationError("\n".join(refused))
+    return {**existing, **{name: FORMS[known[name].form].make() for name in names}}
+
+
+def _refusal(
+    name: str,
+    existing: Mapping[str, Any],
+    known: Mapping[str, Secret],
+    given: Set[str],
+    tenants: Sequence[str],
+) -> str:
+    if name not in known:
+        return f"{name} is unknown, wanted: {one_of(name, list(known))}"
+    if known[name].keep:
+        return f"{name} is never rotated: {known[name].keep}"
+    if not existing.get(name):
+        return f"{name} is not there yet, wanted: a run without rotation, which makes it"
+    if known[name].group in given and name in of_applications(tenants):
+        return f"{name} belongs to a service that the site gives: change it there, and write it with ansible-vault edit"
+    return ""
+
+
+def tenants_of(value: Any) -> List[str]:
+    """The names of tenants, as far as the variable `dify_tenants` makes sense."""
+    entries = value if isinstance(value, (list, tuple)) else ()
+    return [str(entry["name"]) for entry in entries if isinstance(entry, Mapping) and entry.get("name")]
 
 
 def findings(inventory: Inventory) -> Iterator[Finding]:
@@ -160,7 +195,9 @@ def findings(inventory: Inventory) -> Iterator[Finding]:
         )
     services = [name for name, addresses in inventory.setting("site_services").items() if addresses]
     storage = {purpose: inventory.setting(variable) for purpose, variable in VARIABLES.items()}
-    missing = [name for name in needed(inventory.groups, services, storage) if not values.get(name)]
+    tenants = tenants_of(inventory.setting("dify_tenants"))
+    forms = {secret.name: secret.form for secret in table(tenants)}
+    missing = [name for name in needed(inventory.groups, services, storage, tenants) if not values.get(name)]
     if missing:
         wanted = "these too: `ansible-playbook playbooks/secrets.yml -i INVENTORY` makes them"
         yield Finding("secret-missing", SITE, "site_secrets", "without " + ", ".join(missing), wanted)
@@ -169,14 +206,14 @@ def findings(inventory: Inventory) -> Iterator[Finding]:
     for name, value in values.items():
         variable = f"site_secrets.{name}"
         close = nearest(str(name), missing, cutoff=0.8)
-        if name not in FORM_OF and close:
+        if name not in forms and close:
             yield Finding("secret-unknown", SITE, variable, "unknown", close)
         if value is None or value == "":
             continue
         if not isinstance(value, str):
             yield Finding("secret-form", SITE, variable, "not a text", "a text, in quotes")
             continue
-        form = FORMS[FORM_OF.get(name, "password")]
+        form = FORMS[forms.get(name, "password")]
         if is_published_default(value):
             yield Finding(
                 "secret-default", SITE, variable, "a published default or a placeholder", "a secret of this site"
@@ -185,7 +222,11 @@ def findings(inventory: Inventory) -> Iterator[Finding]:
             yield Finding(
                 "secret-short", SITE, variable, f"{len(value)} characters long", f"at least {form.minimum} characters"
             )
-        elif name in FORM_OF and not re.fullmatch(form.pattern, value):
+        elif form.maximum and len(value) > form.maximum:
+            yield Finding(
+                "secret-short", SITE, variable, f"{len(value)} characters long", f"{form.maximum} characters or fewer"
+            )
+        elif name in forms and not re.fullmatch(form.pattern, value):
             yield Finding("secret-form", SITE, variable, "made of other characters", form.wanted)
         elif value in owners:
             yield Finding("secret-duplicate", SITE, variable, f"the same as {owners[value]}", "a secret of its own")

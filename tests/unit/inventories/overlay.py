@@ -10,7 +10,12 @@ from ansible.constants import DEFAULT_VAULT_ID_MATCH
 from ansible.parsing.vault import VaultLib, VaultSecret
 
 from ansible_collections.onprem.dify.plugins.module_utils.site import GROUPS
-from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import complete, needed
+from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import (
+    DEFAULT_TENANTS,
+    complete,
+    needed,
+    tenants_of,
+)
 
 HERE = Path(__file__).resolve().parent
 GOOD = HERE.parents[2] / "inventories/prod"
@@ -28,9 +33,10 @@ def write(case: Case, folder: Path) -> None:
     """Write the example inventory with the changes of a case; null takes something away."""
     hosts = merged(read(GOOD / "hosts.yml"), case.get("hosts", {}))
     variables = merged(read(GOOD / "group_vars/all/site.yml"), case.get("vars", {}))
-    made = complete({}, {group: ["a host"] for group in ("all", *GROUPS)})
+    tenants = tenants_of(variables.get("dify_tenants")) or DEFAULT_TENANTS
+    made = complete({}, {group: ["a host"] for group in ("all", *GROUPS)}, tenants=tenants)
     groups = groups_with_hosts(hosts)
-    secrets = {name: made[name] for name in needed({group: ["a host"] for group in {"all"} | groups})}
+    secrets = {name: made[name] for name in needed({group: ["a host"] for group in {"all"} | groups}, tenants=tenants)}
     all_vars = folder / "group_vars/all"
     all_vars.mkdir(parents=True)
     (folder / "hosts.yml").write_text(yaml.safe_dump(hosts, sort_keys=False), encoding="utf-8")
