@@ -125,6 +125,33 @@ def test_nothing_of_a_bundle_that_was_altered_is_installed(bundle: Path, signers
     assert not (tmp_path / "to").exists()
 
 
+@pytest.mark.parametrize("day", ["2001-01-01", "2049-12-31"])
+def test_a_wrong_clock_changes_neither_a_signature_nor_its_verification(
+    bundle: Path, signers: Path, tmp_path: Path, day: str
+) -> None:
+    clock = ("faketime", day)
+    assert offline(*clock, "date", "+%F").stdout.strip() == day
+    (tmp_path / "lock.json").write_bytes((bundle / "lock.json").read_bytes())
+    words = (
+        "ssh-keygen",
+        "-Y",
+        "sign",
+        "-f",
+        bundles.key("release"),
+        "-n",
+        "onprem-dify-bundle",
+        tmp_path / "lock.json",
+    )
+    assert offline(*clock, *words).returncode == 0
+    assert (tmp_path / "lock.json.sig").read_bytes() == (bundle / "lock.json.sig").read_bytes()
+
+    verify = (*clock, PYTHON, "-I", bundle / TOOL, "verify", bundle, "--signers", signers)
+    verified = offline(*verify)
+    assert "release 2026.11.25, signed by release@bank. All " in verified.stdout, verified.stderr
+    refused = offline(*verify, "--newer-than", "2026.12.01")
+    assert "release 2026.11.25 is older than 2026.12.01, which the site has" in refused.stderr
+
+
 def test_an_installation_that_was_broken_off_is_made_anew(bundle: Path, signers: Path, tmp_path: Path) -> None:
     target = tmp_path / "controller"
     (target / "2026.11.25/venv/bin").mkdir(parents=True)

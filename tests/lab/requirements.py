@@ -26,6 +26,7 @@ FOR_BUNDLES = {
     "createrepo_c": "createrepo-c",
     "dnf": "dnf",
     "docker-registry": "docker-registry",
+    "faketime": "faketime",
     "gpg": "gnupg",
     "rpmbuild": "rpm",
     "skopeo": "skopeo",
