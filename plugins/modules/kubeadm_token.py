@@ -132,8 +132,11 @@ def invite(host: Host, params: Dict[str, Any]) -> Dict[str, str]:
 
 
 def take_back(host: Host, token: str) -> None:
-    names = [f"bootstrap-token-{token.partition('.')[0]}", "kubeadm-certs"]
-    host.kubectl("delete", "secret", "--namespace=kube-system", "--ignore-not-found", *names)
+    # kubeadm ends the keys by a token of its own, which could invite as well.
+    where = ("--namespace=kube-system", "--ignore-not-found")
+    owners = "--output=jsonpath={.metadata.ownerReferences[*].name}"
+    names = host.kubectl("get", "secret", "kubeadm-certs", *where, owners).split()
+    host.kubectl("delete", "secret", *where, f"bootstrap-token-{token.partition('.')[0]}", "kubeadm-certs", *names)
 
 
 def manifest(identity: str, secret: str, end: datetime.datetime) -> Dict[str, Any]:

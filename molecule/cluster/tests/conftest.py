@@ -1,0 +1,46 @@
+"""The cluster of the scenario, as an operator on a control plane sees it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
+
+from lab import scratch
+
+INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
+KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
+
+
+class Site(scratch.Site):
+    def root(self, host: str, command: str) -> str:
+        done = self.try_root(host, command)
+        assert done.returncode == 0, f"{host}: {command}: {done.stdout}{done.stderr}"
+        return str(done.stdout).strip()
+
+    def try_root(self, host: str, command: str) -> Any:
+        return self.ssh(host, f"sudo bash -c {shlex.quote(command)}")
+
+    def kubectl(self, words: str, data: str = "") -> str:
+        given = f"echo {shlex.quote(data)} | " if data else ""
+        return self.root("cp1", f"{given}{KUBECTL} {words}")
+
+    def objects(self, words: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(self.kubectl(f"get {words} --output=json"))["items"]
+        return found
+
+
+@pytest.fixture(scope="session")
+def site() -> Site:
+    return Site(INVENTORY)
+
+
+@pytest.fixture(scope="session")
+def endpoint() -> str:
+    return f"{scratch.load(INVENTORY / 'group_vars/all/site.yml')['site_endpoints']['kube-api']}:8443"
