@@ -49,7 +49,7 @@ def before() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, before: dict[str, str]) -> Iterator[scratch.Site]:
     folder = scratch.copy_of_example(tmp_path_factory.mktemp("plain"), "k8splain", "87", NODES)
-    with scratch.running(scratch.with_kubernetes(folder, bundle="")) as site:
+    with scratch.running(scratch.with_kubernetes(folder)) as site:
         yield site
 
 

@@ -56,18 +56,9 @@ def copy_of_example(
     return folder
 
 
-def with_kubernetes(folder: Path, bundle: str = "kubernetes") -> Path:
-    """Let the site of an inventory run Kubernetes: its nodes run pods, and it has a bundle of `lab.site_bundle`."""
-    settings: dict[str, Any] = {"lab_kubernetes": True, "lab_artifacts": []}
-    if bundle:
-        found = f"(lookup('ansible.builtin.file', lab_cache ~ '/bundles/{bundle}.json') | from_json)"
-        settings |= {key: f"{{{{ {found}.{key} }}}}" for key in ("mirror_bundle", "mirror_signers", "site_pins")}
-    hosts = load(folder / "hosts.yml")
-    for group in ("control_plane", "workers"):
-        for values in hosts["app"]["children"].get(group, {"hosts": {}})["hosts"].values():
-            values["lab_disk"] = "6G"
-    dump(folder / "hosts.yml", hosts)
-    dump(folder / "group_vars/all/lab_kubernetes.yml", settings)
+def with_kubernetes(folder: Path) -> Path:
+    """Let the control planes and workers of an inventory be nodes that run pods."""
+    dump(folder / "group_vars/all/lab_kubernetes.yml", {"lab_kubernetes": True, "lab_artifacts": [], "lab_disk": "6G"})
     return folder
 
 
