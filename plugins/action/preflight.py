@@ -26,6 +26,7 @@ display = Display()
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 BUNDLE = ROLES.parent / "bundle"
+RELEASES = ROLES.parent / "releases"
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 # The variables that must make sense before any host has been asked; others may use facts in their templates.
 WITHOUT_FACTS = ("site_", "preflight_", "ansible_host")
@@ -76,6 +77,7 @@ class ActionModule(ActionBase):
             broken=broken,
             plain_secret_files=_plain_secret_files(task_vars["hostvars"], groups.get("all", [])),
             pins={path.stem: str(self._load(path)["version"]) for path in sorted(BUNDLE.glob("*.yml"))},
+            releases={path.stem: self._load(path) for path in sorted(RELEASES.glob("*.yml"))},
         )
 
     def _known_variables(self) -> dict[str, Any]:

@@ -19,6 +19,15 @@ class BuildError(Exception):
     """The manifests cannot be built; the text is for the user."""
 
 
+def tenant_labels(tenant: Mapping[str, Any]) -> Dict[str, str]:
+    """What all objects of a tenant carry."""
+    return {
+        f"{PREFIX}/part-of": "dify",
+        f"{PREFIX}/instance": tenant["name"],
+        f"{PREFIX}/managed-by": "onprem.dify",
+    }
+
+
 @dataclass(frozen=True)
 class Wishes:
     """What the site says of all its tenants."""
@@ -65,12 +74,12 @@ class Build:
         return str(self.tenant["sandbox_namespace" if service.get("isolated") else "namespace"])
 
     def labels(self, service: str = "", component: str = "") -> Dict[str, str]:
-        found = {f"{PREFIX}/part-of": "dify", f"{PREFIX}/instance": self.tenant["name"]}
+        found = tenant_labels(self.tenant)
         if service:
             found[f"{PREFIX}/name"] = service
         if component:
             found[f"{PREFIX}/component"] = component
-        return {**found, f"{PREFIX}/managed-by": "onprem.dify"}
+        return found
 
     def meta(
         self, name: str, namespace: Optional[str] = None, service: str = "", component: str = ""

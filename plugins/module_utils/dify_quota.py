@@ -68,7 +68,9 @@ def quotas(build: Build) -> List[Dict[str, Any]]:
 
 
 def _shown(amount: Fraction) -> str:
-    """In whole numbers or thousandths, as Kubernetes writes them."""
+    """As Kubernetes writes it: in mebibytes, whole numbers or thousandths."""
+    if amount >= UNITS["Mi"] and amount % UNITS["Mi"] == 0:
+        return f"{amount / UNITS['Mi']}Mi"
     return str(amount.numerator) if amount.denominator == 1 else f"{-(-amount.numerator * 1000 // amount.denominator)}m"
 
 

@@ -93,3 +93,13 @@ def queue_faults(release: Release, groups: Mapping[str, Iterable[str]]) -> List[
     if unread:
         found.append(f"nobody reads the queue {', '.join(unread)}, wanted: a group of workers for each queue")
     return found
+
+
+def image(pins: Mapping[str, Pin], component: str) -> str:
+    """The one image of a component that is no part of a release, by name, tag and digest."""
+    known: List[Mapping[str, str]] = pins[component].get("images") or []
+    if len(known) != 1:
+        raise ReleaseError(
+            f"site_pins.{component}.images has {len(known)} images with a digest, wanted: one. docs/pins.md says how."
+        )
+    return f"{known[0]['name']}:{known[0]['tag']}@{known[0]['digest']}"

@@ -59,7 +59,7 @@ def complete(tenant: Mapping[str, Any], domain: str, service_network: str) -> Di
         "databases": {"main": key, "plugin": f"{key}_plugin", "vector": f"{key}_vector", **given(tenant, "databases")},
         "buckets": {"uploads": name, "packages": f"{name}-plugin", **given(tenant, "buckets")},
         "redis": {"user": name, "database": first, "celery": first + 1, "agents": first + 2},
-        "node_port": FIRST_NODE_PORT + number - 1,
+        "node_port": node_port(number),
         "proxy_address": str(base + FIRST_PROXY_ADDRESS + number - 1),
         "agents": bool(tenant.get("agents")),
         **{part: given(tenant, part) for part in ("groups", "quota", "settings", "workers", "workloads")},
@@ -69,6 +69,11 @@ def complete(tenant: Mapping[str, Any], domain: str, service_network: str) -> Di
 def given(tenant: Mapping[str, Any], part: str) -> Dict[str, Any]:
     value = tenant.get(part)
     return dict(value) if isinstance(value, Mapping) else {}
+
+
+def node_port(number: int) -> int:
+    """The port of the workers behind which a tenant is."""
+    return FIRST_NODE_PORT + number - 1
 
 
 def key_of(name: str) -> str:
@@ -114,7 +119,8 @@ def _faults_of(place: str, tenant: Mapping[str, Any], domain: str, redis: int) -
         )
     elif SYSTEM_NAMESPACES.fullmatch(namespace):
         yield Fault("tenant-namespace", f"{place}.namespace", f"{namespace}, which is the cluster's", "one of its own")
-    if not HOST_NAME.fullmatch(hostname):
+    # The domain of the site has a check of its own.
+    if hostname != domain and not HOST_NAME.fullmatch(hostname):
         yield Fault("tenant-hostname", f"{place}.hostname", hostname, "a full host name in lower case")
     elif hostname in [f"{service}.{domain}" for service in ("kube-api", "postgres", "redis", "s3")]:
         yield Fault("tenant-hostname", f"{place}.hostname", f"{hostname}, an endpoint of the site", "one of its own")

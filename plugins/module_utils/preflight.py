@@ -10,6 +10,7 @@ from typing import Dict, List, Sequence, Tuple
 
 from ansible_collections.onprem.dify.plugins.module_utils import (
     preflight_addresses,
+    preflight_dify,
     preflight_flows,
     preflight_groups,
     preflight_hosts,
@@ -29,6 +30,7 @@ INVENTORY_SUBJECTS = (
     preflight_kubernetes,
     preflight_storage,
     preflight_variables,
+    preflight_dify,
     site_secrets,
 )
 INVENTORY_CHECKS: Dict[str, str] = {

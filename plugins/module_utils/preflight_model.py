@@ -52,6 +52,8 @@ class Inventory:
     plain_secret_files: Sequence[str] = ()
     # The versions that come with the collection, by component.
     pins: Mapping[str, str] = field(default_factory=dict)
+    # The releases of Dify that the collection knows, by version.
+    releases: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def setting(self, name: str) -> Any:
         """A variable of the whole site; its default or an empty value if it is not set or of the wrong type."""

@@ -43,9 +43,9 @@ def test_without_a_quota_a_tenant_may_take_what_it_needs() -> None:
     assert sandbox["spec"]["hard"] == {
         "pods": "3",
         "requests.cpu": "300m",
-        "requests.memory": str(3 * 128 * 2**20),
+        "requests.memory": "384Mi",
         "limits.cpu": "3",
-        "limits.memory": str(3 * 2**30),
+        "limits.memory": "3072Mi",
     }
 
 
