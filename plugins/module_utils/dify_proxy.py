@@ -41,7 +41,6 @@ def configuration(build: Build, kind: str) -> str:
         "max_filedescriptors 4096",
         "shutdown_lifetime 5 seconds",
         "forwarded_for delete",
-        "via off",
         "httpd_suppress_version_string on",
     ]
     return "".join(f"{line}\n" for line in lines)

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.onprem.dify.plugins.module_utils.dify_release import PIN
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,14 +20,6 @@ def bundle(loader: Any) -> dict[str, dict[str, Any]]:
 
 def releases(loader: Any) -> dict[str, dict[str, Any]]:
     return _folder(loader, "releases")
-
-
-def release_of(loader: Any, site_pins: Any) -> dict[str, Any]:
-    """The release that a site pins, as its file says it; empty if there is none."""
-    own = site_pins.get(PIN) if isinstance(site_pins, Mapping) else None
-    version = own.get("version") if isinstance(own, Mapping) else None
-    file = ROOT / "releases" / f"{version or bundle(loader)[PIN]['version']}.yml"
-    return _load(loader, file) if file.is_file() else {}
 
 
 def _folder(loader: Any, name: str) -> dict[str, dict[str, Any]]:
