@@ -42,7 +42,7 @@ def test_the_pods_of_the_first_tenant_open_no_more_connections_than_are_planned(
     assert sum(_sum(entry) for entry in wanted.values()) == sum(_sum(entry) for entry in planned.values())
     assert wanted["dify_api"] == {"pods": 2, "processes": 1, "connections": 45}
     assert wanted["dify_plugin_daemon"] == {"pods": 1, "processes": 1, "connections": 30}
-    assert connections(wanted, 0, 0) == 350
+    assert connections(wanted, 60, 0) == 350
 
 
 def test_pools_and_processes_of_a_tenant_count() -> None:
