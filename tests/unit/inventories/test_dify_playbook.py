@@ -33,7 +33,7 @@ def test_the_objects_of_all_tenants_are_written_without_a_host(site: Site, tmp_p
     add(site, "tenants", {"dify_tenants": two, "site_extra_flows": [*flows, way_in]})
     assert site.play("secrets.yml").returncode == 0
     file = tmp_path / "dify.yml"
-    written = site.play("dify-manifests.yml", "-e", f"dify_manifests_file={file}")
+    written = site.play("dify_manifests.yml", "-e", f"dify_manifests_file={file}")
     assert written.returncode == 0, written.stdout
     text = file.read_text(encoding="utf-8")
     objects = list(yaml.safe_load_all(text))
@@ -44,13 +44,13 @@ def test_the_objects_of_all_tenants_are_written_without_a_host(site: Site, tmp_p
         "lab-sandbox",
     }
     assert not [value for value in site.values().values() if value in text + written.stdout]
-    again = site.play("dify-manifests.yml", "-e", f"dify_manifests_file={file}")
+    again = site.play("dify_manifests.yml", "-e", f"dify_manifests_file={file}")
     assert "changed=1" not in again.stdout
 
 
 def test_what_would_not_run_is_refused_in_plain_words(site: Site) -> None:
     add(site, "dify", {"dify_settings": {"api": {"EDITION": "CLOUD"}}})
-    refused = site.play("dify-manifests.yml")
+    refused = site.play("dify_manifests.yml")
     assert refused.returncode != 0
     assert "dify_settings.api.EDITION is unknown to Dify" in " ".join(refused.stdout.split())
     assert "Traceback" not in refused.stdout + refused.stderr
