@@ -20,10 +20,9 @@ import subprocess
 import tempfile
 import urllib.parse
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_apt import Target, day_of
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import logins
@@ -203,23 +202,30 @@ def _stanzas(index: Path, kind: str, wanted: set[str]) -> Iterator[tuple[str, st
 
 def _packages_in(index: Path) -> Iterator[str]:
     rest = b""
-    with _opened(index) as file:
-        while chunk := file.read(CHUNK):
-            *whole, rest = (rest + chunk).split(_END)
-            for text in whole:
-                yield (text[text.index(b"<package ") :] + _END).decode()
+    for chunk in _chunks(index):
+        *whole, rest = (rest + chunk).split(_END)
+        for text in whole:
+            yield (text[text.index(b"<package ") :] + _END).decode()
 
 
-@contextmanager
-def _opened(index: Path) -> Iterator[IO[bytes]]:
+def _chunks(index: Path) -> Iterator[bytes]:
     if index.suffix == ".zst":
-        with subprocess.Popen(["zstd", "-dc", str(index)], stdout=subprocess.PIPE) as process:
-            assert process.stdout
-            yield process.stdout
+        yield from _unpacked(index)
         return
     opener: Any = {".gz": gzip.open, ".xz": lzma.open}.get(index.suffix, open)
     with opener(index, "rb") as file:
-        yield file
+        while chunk := file.read(CHUNK):
+            yield chunk
+
+
+def _unpacked(index: Path) -> Iterator[bytes]:
+    if not shutil.which("zstd"):
+        raise DnfError(f"zstd is missing: {index.name} of a repository is packed with it (package zstd)")
+    with subprocess.Popen(["zstd", "-dcq", str(index)], stdout=subprocess.PIPE) as process:
+        while process.stdout and (chunk := process.stdout.read(CHUNK)):
+            yield chunk
+    if process.returncode != 0:
+        raise DnfError(f"{index}: zstd cannot unpack it")
 
 
 def _placed(stanza: str, path: str) -> str:

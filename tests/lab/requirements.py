@@ -30,6 +30,7 @@ FOR_BUNDLES = {
     "gpg": "gnupg",
     "rpmbuild": "rpm",
     "skopeo": "skopeo",
+    "zstd": "zstd",
 }
 # For artifacts that are partly in C; what starts with / is a file.
 FOR_C = {"gcc": "gcc", "pkg-config": "pkg-config", "/usr/include/seccomp.h": "libseccomp-dev"}
