@@ -83,7 +83,7 @@ def queue_faults(release: Release, groups: Mapping[str, Iterable[str]]) -> List[
     wanted: List[str] = list(release["services"]["worker"]["queues"])
     shared = [queue for queues in groups.values() for queue in queues]
     found = [
-        f"{group} reads the queue {queue}, wanted: {one_of(queue, wanted)}"
+        f"{group} reads the queue {queue}, wanted: {one_of(str(queue), wanted)}"
         for group, queues in groups.items()
         for queue in queues
         if queue not in wanted

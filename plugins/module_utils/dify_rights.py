@@ -57,6 +57,9 @@ def _collect(templates: Templates, role: str, above: Sequence[str], held: List[s
     if role not in templates:
         raise RightsError(f"there is no role {role}, wanted: {one_of(role, list(templates))}")
     template = templates[role]
+    for part in ("rights", "inherits"):
+        if not isinstance(template.get(part) or [], (list, tuple)):
+            raise RightsError(f"{part} of {role} is {template[part]}, wanted: a list")
     for right in template.get("rights") or ():
         if right not in RIGHTS:
             raise RightsError(f"{role} has the right {right}, wanted: {one_of(right, list(RIGHTS))}")

@@ -66,12 +66,11 @@ def _instead(release: Release, family: str, name: str, known: Mapping[str, str])
 def _apart(release: Release, wishes: Wishes) -> Iterator[Fault]:
     """Settings that mean one thing, with two values."""
     for pair in release["together"]:
-        said = _said(wishes, pair)
-        for family, value in list(said.items())[1:]:
-            first = next(iter(said))
-            if text(value) != text(said[first]):
-                place = f".{family}.{pair[family]}"
-                yield Fault(CHECK, place, text(value), f"{text(said[first])}, as in {first}.{pair[first]}")
+        said = [(family, text(value)) for family, value in _said(wishes, pair).items()]
+        for family, value in said[1:]:
+            first, wanted = said[0]
+            if value != wanted:
+                yield Fault(CHECK, f".{family}.{pair[family]}", value, f"{wanted}, as in {first}.{pair[first]}")
 
 
 def _said(wishes: Wishes, pair: Mapping[str, str]) -> Dict[str, Any]:

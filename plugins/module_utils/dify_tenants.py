@@ -56,8 +56,13 @@ def complete(tenant: Mapping[str, Any], domain: str, service_network: str) -> Di
         "hostname": str(tenant.get("hostname") or domain),
         "namespace": namespace,
         "sandbox_namespace": f"{namespace}{SANDBOX}",
-        "databases": {"main": key, "plugin": f"{key}_plugin", "vector": f"{key}_vector", **given(tenant, "databases")},
-        "buckets": {"uploads": name, "packages": f"{name}-plugin", **given(tenant, "buckets")},
+        "databases": {
+            "main": key,
+            "plugin": f"{key}_plugin",
+            "vector": f"{key}_vector",
+            **_called(tenant, "databases"),
+        },
+        "buckets": {"uploads": name, "packages": f"{name}-plugin", **_called(tenant, "buckets")},
         "redis": {"user": name, "database": first, "celery": first + 1, "agents": first + 2},
         "node_port": node_port(number),
         "proxy_address": str(base + FIRST_PROXY_ADDRESS + number - 1),
@@ -69,6 +74,11 @@ def complete(tenant: Mapping[str, Any], domain: str, service_network: str) -> Di
 def given(tenant: Mapping[str, Any], part: str) -> Dict[str, Any]:
     value = tenant.get(part)
     return dict(value) if isinstance(value, Mapping) else {}
+
+
+def _called(tenant: Mapping[str, Any], part: str) -> Dict[str, str]:
+    """What the site calls otherwise than after the tenant."""
+    return {use: str(name) for use, name in given(tenant, part).items() if name}
 
 
 def node_port(number: int) -> int:
@@ -128,8 +138,10 @@ def _faults_of(place: str, tenant: Mapping[str, Any], domain: str, redis: int) -
     if not 1 <= tenant["number"] <= most:
         wanted = f"1 to {most}, as each tenant has {REDIS_DATABASES} of the {redis} databases of Redis"
         yield Fault("tenant-number", f"{place}.number", str(tenant["number"]), wanted)
-    yield from _names(f"{place}.databases", tenant["databases"], DATABASE, OTHERS_DATABASES, "a-z, 0-9 and _")
-    yield from _names(f"{place}.buckets", tenant["buckets"], BUCKET, OTHERS_BUCKETS, "a-z, 0-9 and -")
+    yield from _names(
+        f"{place}.databases", tenant["databases"], DATABASE, OTHERS_DATABASES, "1 to 63 of a-z, 0-9 and _"
+    )
+    yield from _names(f"{place}.buckets", tenant["buckets"], BUCKET, OTHERS_BUCKETS, "3 to 63 of a-z, 0-9 and -")
     for resource, value in tenant["quota"].items():
         if not QUANTITY.fullmatch(str(value)):
             yield Fault(
@@ -142,7 +154,7 @@ def _names(
 ) -> Iterator[Fault]:
     for purpose, name in names.items():
         if not form.fullmatch(name):
-            yield Fault("tenant-store", f"{place}.{purpose}", name, f"a name of {letters}, 63 characters or fewer")
+            yield Fault("tenant-store", f"{place}.{purpose}", name, f"a name of {letters}")
         elif name in others:
             yield Fault("tenant-store", f"{place}.{purpose}", f"{name}, which is not a tenant's", "one of its own")
 

@@ -32,6 +32,7 @@ def test_a_right_that_comes_by_two_ways_is_held_once() -> None:
         ({"a": {"inherits": ["a"]}}, "a inherits from itself, by way of a"),
         ({"viewer": {}, "a": {"inherits": ["viewr"]}}, "there is no role viewr, wanted: viewer"),
         ({"a": {"rights": ["log"]}}, "a has the right log, wanted: logs"),
+        ({"a": {"rights": "see"}}, "rights of a is see, wanted: a list"),
     ],
 )
 def test_templates_that_make_no_sense_are_refused(templates: Any, message: str) -> None:

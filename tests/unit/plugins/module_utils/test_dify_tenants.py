@@ -104,9 +104,13 @@ TAKEN = "[1].{} is {}, which dify has, wanted: one of its own [tenant-duplicate]
         ({"databases": {"main": "seaweedfs"}}, f"[1].databases.main is seaweedfs, {OWN}"),
         (
             {"databases": {"main": "a-b"}},
-            "[1].databases.main is a-b, wanted: a name of a-z, 0-9 and _, 63 characters or fewer [tenant-store]",
+            "[1].databases.main is a-b, wanted: a name of 1 to 63 of a-z, 0-9 and _ [tenant-store]",
         ),
         ({"buckets": {"uploads": "backup"}}, f"[1].buckets.uploads is backup, {OWN}"),
+        (
+            {"buckets": {"uploads": "hr"}},
+            "[1].buckets.uploads is hr, wanted: a name of 3 to 63 of a-z, 0-9 and - [tenant-store]",
+        ),
         (
             {"quota": {"limits.memory": "8 GB"}},
             "[1].quota.limits.memory is 8 GB, wanted: a quantity of Kubernetes, as 500m or 8Gi [tenant-quota]",
