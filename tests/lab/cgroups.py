@@ -21,6 +21,9 @@ from .system import run, wait_until
 # Joins the cgroups, then becomes the program: nothing of it ever runs outside.
 JOIN = 'while [ "$1" != -- ]; do echo $$ > "$1" || exit 1; shift; done; shift; exec "$@"'
 
+# What eight processes weigh that are in no cgroup.
+LAB_SHARES = str(8 * 1024)
+
 
 def parse_hierarchies(mountinfo: str) -> dict[str, Path]:
     """Mounted cgroup hierarchies by controller; that of version 2 is called `unified`."""
@@ -158,6 +161,7 @@ class PlainMembers(Members):
         for folder in self.folders(member):
             folder.mkdir(parents=True, exist_ok=True)
         self._inherit_cpuset(member)
+        self._weigh()
         files = [str(folder / "cgroup.procs") for folder in self.folders(member)]
         return ["sh", "-c", JOIN, "lab", *files, "--", *argv]
 
@@ -170,6 +174,13 @@ class PlainMembers(Members):
             parent, folder = folder, folder / part
             for name in ("cpuset.cpus", "cpuset.mems"):
                 (folder / name).write_text(_read(parent / name))
+
+    def _weigh(self) -> None:
+        # Or all machines of all labs would get as much of the processors as one process beside them.
+        for point in self.hierarchies.values():
+            shares = point / "onprem-lab/cpu.shares"
+            if shares.is_file():
+                shares.write_text(LAB_SHARES)
 
     def remove(self, member: str) -> None:
         for folder in self.folders(member):

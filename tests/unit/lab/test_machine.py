@@ -49,6 +49,17 @@ def test_each_member_has_a_cgroup_in_each_hierarchy(monkeypatch):
     assert members.unified("db1") == Path("/sys/fs/cgroup/unified/onprem-lab/lab/db1")
 
 
+def test_the_machines_of_all_labs_weigh_more_than_one_process(tmp_path, monkeypatch):
+    for name in ("cpu", "memory"):
+        (tmp_path / name / "onprem-lab").mkdir(parents=True)
+    shares = tmp_path / "cpu/onprem-lab/cpu.shares"
+    shares.write_text("1024")
+    monkeypatch.setattr(cgroups, "hierarchies", lambda: {name: tmp_path / name for name in ("cpu", "memory")})
+    cgroups.PlainMembers("lab").command("db1", ["true"])
+    assert shares.read_text() == cgroups.LAB_SHARES
+    assert not (tmp_path / "memory/onprem-lab/cpu.shares").exists()
+
+
 def test_under_systemd_members_are_scopes_that_no_other_lab_can_have(monkeypatch):
     monkeypatch.setattr(cgroups, "hierarchies", lambda: {"unified": Path("/sys/fs/cgroup")})
     assert cgroups.SystemdMembers("a").unit("b-c") != cgroups.SystemdMembers("a-b").unit("c")
