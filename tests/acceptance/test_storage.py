@@ -23,7 +23,7 @@ STORAGE = {"site_storage_uploads": "s3", "site_storage_plugins": "local", "site_
 # As docs/files.md says it.
 RCLONE = f"""set -e; umask 022; cd /mnt; chown 1001:1001 .
 export RCLONE_CONFIG_S3_TYPE=s3 RCLONE_CONFIG_S3_PROVIDER=Other RCLONE_CONFIG_S3_ENDPOINT=https://10.{NETWORK}.3.16:8333
-export RCLONE_CONFIG_S3_ACCESS_KEY_ID=%s RCLONE_CONFIG_S3_SECRET_ACCESS_KEY=%s
+export RCLONE_CONFIG_S3_ACCESS_KEY_ID=%s RCLONE_CONFIG_S3_SECRET_ACCESS_KEY=%s RCLONE_CONFIG_S3_NO_CHECK_BUCKET=true
 rclone="setpriv --reuid=1001 --regid=1001 --clear-groups rclone --config= --ca-cert=/tmp/root.crt"
 """
 
