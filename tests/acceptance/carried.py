@@ -33,7 +33,7 @@ class Site(mirrors.Site):
 
     def received(self) -> int:
         """Bytes that the network card of the mirror has received."""
-        return int(self.root("ops1", "cat /sys/class/net/host0/statistics/rx_bytes"))
+        return int(self.root("ops1", "cat /sys/class/net/eth0/statistics/rx_bytes"))
 
     def state(self) -> str:
         """What stands on the mirror, by name, size and age."""
