@@ -26,10 +26,9 @@ from pathlib import Path
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import release_order
 from ansible_collections.onprem.dify.plugins.module_utils.package_set import upstream
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import PAUSES
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_manager import Manager
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_program import run
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_progress import Meter
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import Sources
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import Repository, System
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import System
 
 Notice = Callable[[str], None]
 
@@ -61,37 +60,8 @@ class Package:
     control: str
 
 
-@dataclass(frozen=True)
-class Target:
-    """A system on an architecture."""
-
-    system: System
-    architecture: str
-
-    def __str__(self) -> str:
-        return f"{self.system.title} on {self.architecture}"
-
-
-class Apt:
-    """apt for one target in a folder of its own."""
-
-    def __init__(
-        self,
-        target: Target,
-        repositories: Sequence[Repository],
-        sources: Sources,
-        work: Path,
-        ca_file: str,
-        inherit: Sequence[int],
-        meter: Meter | None = None,
-    ) -> None:
-        self.target = target
-        self.repositories = tuple(repositories)
-        self.sources = sources
-        self.work = work
-        self._ca_file = ca_file
-        self._inherit = tuple(inherit)
-        self._meter = meter or Meter()
+class Apt(Manager):
+    """apt for one target."""
 
     def prepare(self) -> None:
         """Write apt's configuration, and fetch the indexes that changed since the last build."""

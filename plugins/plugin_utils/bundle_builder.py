@@ -48,7 +48,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.bundle_signature impor
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import Store, StoreError, write_file
 from ansible_collections.onprem.dify.plugins.module_utils.pins import Pin
 from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_apt, bundle_dnf, bundle_wheels
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_apt import Apt, AptError, Signer, Target
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_apt import Apt, AptError, Signer
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_collections import (
     CollectionError,
     Packed,
@@ -58,6 +58,7 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_collections imp
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_dnf import Dnf, DnfError
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import PART, Fetcher, FetchError, Kept
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_images import Images
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_manager import Target
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_plan import (
     Archive,
     Packages,

@@ -24,11 +24,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_apt import Target, day_of
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_apt import day_of
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import logins
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_manager import Manager
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_program import run
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_progress import Meter
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import Sources
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import Repository, System
 
 # The Python that has dnf is that of the operating system.
@@ -67,27 +66,8 @@ class Package:
     filelists: str
 
 
-class Dnf:
-    """dnf for one target in a folder of its own."""
-
-    def __init__(
-        self,
-        target: Target,
-        repositories: Sequence[Repository],
-        sources: Sources,
-        work: Path,
-        ca_file: str,
-        inherit: Sequence[int],
-        meter: Meter | None = None,
-    ) -> None:
-        self.target = target
-        self.repositories = tuple(repositories)
-        self.sources = sources
-        self.work = work
-        self._ca_file = ca_file
-        self._inherit = tuple(inherit)
-        self._meter = meter or Meter()
-        self._machine = MACHINES[target.architecture]
+class Dnf(Manager):
+    """dnf for one target."""
 
     def prepare(self) -> None:
         """Say what is missing before anything is asked."""
@@ -132,7 +112,7 @@ class Dnf:
             "wanted": wanted,
             "optional": optional,
             "pinned": dict(pinned),
-            "machine": self._machine,
+            "machine": MACHINES[self.target.architecture],
             "platform": self.target.system.codename,
             "version": self.target.system.version,
             "work": str(self.work),
@@ -152,7 +132,7 @@ class Dnf:
         return answer
 
     def _uri(self, repository: Repository) -> str:
-        return repository.uri.replace("$basearch", self._machine)
+        return repository.uri.replace("$basearch", MACHINES[self.target.architecture])
 
     def _repository(self, number: int, repository: Repository) -> dict[str, str]:
         uri = self.sources.of(self._uri(repository) + "/")

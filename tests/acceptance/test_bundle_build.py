@@ -93,32 +93,6 @@ def _fill(archive: packages.Archive, root: Path, pins: dict[str, dict[str, Any]]
     archive.publish(["bookworm", "bookworm-updates", "bookworm-security"])
 
 
-@pytest.fixture(scope="module")
-def collections(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The collection as it is installed, which does not change under this test, and those that it needs."""
-    folder = tmp_path_factory.mktemp("collections")
-    (folder / "ansible.cfg").touch()
-    environment = {**os.environ, "ANSIBLE_CONFIG": str(folder / "ansible.cfg")}
-    for words in (
-        ["build", "--output-path", str(folder)],
-        ["install", "--force", "--no-deps", "-p", str(folder / "own"), str(folder / "onprem-dify.tar.gz")],
-    ):
-        if words[0] == "install":
-            (tarball,) = folder.glob("onprem-dify-*.tar.gz")
-            tarball.rename(folder / "onprem-dify.tar.gz")
-        command = ["ansible-galaxy", "collection", *words]
-        done = subprocess.run(
-            command, cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    others = folder / "others/ansible_collections"
-    others.mkdir(parents=True)
-    for namespace in (PROJECT / ".ansible/collections/ansible_collections").iterdir():
-        if namespace.name != "onprem":
-            (others / namespace.name).symlink_to(namespace)
-    return f"{folder / 'own'}:{folder / 'others'}"
-
-
 @dataclass
 class Builder:
     """Somebody with a connected machine."""
@@ -186,12 +160,12 @@ class Run:
 
 
 @pytest.fixture(scope="module")
-def builder(upstream: Upstream, collections: str, tmp_path_factory: pytest.TempPathFactory) -> Builder:
+def builder(upstream: Upstream, installed_collections: str, tmp_path_factory: pytest.TempPathFactory) -> Builder:
     home = tmp_path_factory.mktemp("home")
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(home / "signer")]
     subprocess.run(command, check=True)
     (home / "ansible.cfg").touch()
-    return Builder(upstream, collections, home)
+    return Builder(upstream, installed_collections, home)
 
 
 @pytest.fixture(scope="module")

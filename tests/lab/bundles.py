@@ -156,7 +156,7 @@ class Maker:
         apt = _plugin_utils("bundle_apt")
         system = _plugin_utils("bundle_systems").named(SYSTEM)
         work = home() / "apt"
-        target = apt.Target(system, "amd64")
+        target = _plugin_utils("bundle_manager").Target(system, "amd64")
         sources = _plugin_utils("bundle_sources").Sources.parse(rules_of_debian())
         one = apt.Apt(target, system.repositories, sources, work, "", ())
         one.prepare()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_apt, bundle_systems
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_apt import Apt, AptError, Package, Signer, Target
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_apt import Apt, AptError, Package, Signer
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_manager import Target
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import Rule, Sources
 
 SYSTEM = bundle_systems.named("Debian_12")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_dnf, bundle_systems
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_apt import Target
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_dnf import Dnf, DnfError, Package
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_manager import Target
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import Rule, Sources
 
 ROCKY = bundle_systems.named("Rocky_9")
