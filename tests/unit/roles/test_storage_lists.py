@@ -63,6 +63,8 @@ def test_what_is_on_nfs_has_a_volume_of_its_size_for_the_workers(storage, volume
         (EVERYTHING, ["dify", "dify-plugin", "backup"], ["dify", "dify-plugin"]),
         ({**EVERYTHING, "plugins": "local", "backups": "local"}, ["dify"], ["dify", ""]),
         ({**EVERYTHING, "uploads": "nfs"}, ["dify-plugin", "backup"], ["dify-plugin", "backup"]),
+        # Ansible works out every default, also where no bucket is left.
+        (dict.fromkeys(EVERYTHING, "local"), [], ["", ""]),
     ],
 )
 def test_what_is_in_s3_has_a_bucket_and_the_contract_tries_the_first(storage, buckets, tried):
