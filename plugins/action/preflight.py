@@ -20,13 +20,12 @@ from ansible_collections.onprem.dify.plugins.module_utils.preflight_hosts import
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_kubernetes import version
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import Inventory
 from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import SECRETS_FILE
+from ansible_collections.onprem.dify.plugins.plugin_utils import collection_files
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
 display = Display()
 
 ROLES = Path(__file__).resolve().parents[2] / "roles"
-BUNDLE = ROLES.parent / "bundle"
-RELEASES = ROLES.parent / "releases"
 VAULT_HEADER = b"$ANSIBLE_VAULT;"
 # The variables that must make sense before any host has been asked; others may use facts in their templates.
 WITHOUT_FACTS = ("site_", "preflight_", "ansible_host")
@@ -63,7 +62,7 @@ class ActionModule(ActionBase):
 
     def _inventory(self, task_vars: Mapping[str, Any]) -> Inventory:
         groups = {group: list(members) for group, members in task_vars["groups"].items()}
-        known = self._known_variables()
+        known = _known_variables()
         hosts: dict[str, dict[str, Any]] = {}
         broken: dict[str, dict[str, str]] = {}
         for host in groups.get("all", []):
@@ -72,24 +71,22 @@ class ActionModule(ActionBase):
             groups=groups,
             hosts=hosts,
             known=known,
-            flows=self._load(ROLES / "site/defaults/main/flows.yml")["site_flows"],
+            flows=collection_files.read(ROLES / "site/defaults/main/flows.yml")["site_flows"],
             today=datetime.date.today(),
             broken=broken,
             plain_secret_files=_plain_secret_files(task_vars["hostvars"], groups.get("all", [])),
-            pins={path.stem: str(self._load(path)["version"]) for path in sorted(BUNDLE.glob("*.yml"))},
-            releases={path.stem: self._load(path) for path in sorted(RELEASES.glob("*.yml"))},
+            pins={name: str(pin["version"]) for name, pin in collection_files.bundle().items()},
+            releases=collection_files.releases(),
         )
 
-    def _known_variables(self) -> dict[str, Any]:
-        """Every public variable of every role, from the argument specifications."""
-        known: dict[str, Any] = {}
-        for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
-            for entry_point in self._load(path)["argument_specs"].values():
-                known.update(entry_point.get("options") or {})
-        return known
 
-    def _load(self, path: Path) -> Any:
-        return plain(self._loader.load_from_file(str(path)))
+def _known_variables() -> dict[str, Any]:
+    """Every public variable of every role, from the argument specifications."""
+    known: dict[str, Any] = {}
+    for path in sorted(ROLES.glob("*/meta/argument_specs.yml")):
+        for entry_point in collection_files.read(path)["argument_specs"].values():
+            known.update(entry_point.get("options") or {})
+    return known
 
 
 def _variables(source: Mapping[str, Any], known: Iterable[str]) -> tuple[dict[str, Any], dict[str, str]]:

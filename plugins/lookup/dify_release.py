@@ -41,7 +41,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
 from ansible_collections.onprem.dify.plugins.module_utils import dify_release, pins
-from ansible_collections.onprem.dify.plugins.plugin_utils import dify_files
+from ansible_collections.onprem.dify.plugins.plugin_utils import collection_files
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
 
@@ -49,8 +49,8 @@ class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         site = plain(self._templar.template((variables or {}).get("site_pins") or {}))
         try:
-            known = pins.of_site(dify_files.bundle(self._loader), site)
-            release = dify_release.choose(dify_files.releases(self._loader), known)
+            known = pins.of_site(collection_files.bundle(), site)
+            release = dify_release.choose(collection_files.releases(), known)
             router = dify_release.image(known, "nginx")
         except (pins.PinError, dify_release.ReleaseError) as error:
             raise AnsibleError(str(error)) from error

@@ -16,6 +16,8 @@ from ansible_collections.onprem.dify.plugins.module_utils.pins import Pin
 from ansible_collections.onprem.dify.plugins.module_utils.site import GROUPS, site_from_inventory
 from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import complete
 
+# The same as a safe load, many times faster.
+READER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 ROOT = Path(__file__).resolve().parents[4]
 RELEASES = sorted(path.stem for path in (ROOT / "releases").glob("*.yml"))
 NEWEST = RELEASES[-1]
@@ -25,7 +27,7 @@ Objects = list[dict[str, Any]]
 
 @functools.cache
 def _read(path: str) -> Any:
-    return yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+    return yaml.load((ROOT / path).read_bytes(), Loader=READER)
 
 
 def load(path: str) -> Any:
