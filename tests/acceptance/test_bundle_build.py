@@ -31,6 +31,8 @@ KILLS = int(os.environ.get("KILLS", "10"))
 SYSTEM = bundle_systems.named("Debian_12")
 PINS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((PROJECT / "bundle").glob("*.yml"))}
 MEBIBYTE = 1 << 20
+# A build takes ten, on a machine that has nothing else to do.
+SECONDS = 600
 ARCHIVE_BYTES = 2 * MEBIBYTE
 # What the connections of a killed build had on the way when it died.
 ON_THE_WAY = MEBIBYTE
@@ -141,7 +143,11 @@ class Builder:
 
     def build(self, folder: Path, pins: dict[str, Any] | None = None, **variables: Any) -> Run:
         process = self.start(folder, pins, **variables)
-        output, _ = process.communicate(timeout=240)
+        try:
+            output, _ = process.communicate(timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            kill_tree(process.pid)
+            raise
         return Run(process.returncode, output)
 
     @property
