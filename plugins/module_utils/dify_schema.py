@@ -9,7 +9,14 @@ import re
 from typing import Any, Iterator, List, Mapping
 
 from ansible_collections.onprem.dify.plugins.module_utils.dify_facts import FACTS
-from ansible_collections.onprem.dify.plugins.module_utils.dify_release import OUTSIDE, PATH, ROUTER, Release, names
+from ansible_collections.onprem.dify.plugins.module_utils.dify_release import (
+    OUTSIDE,
+    PATH,
+    ROUTER,
+    Release,
+    families_of,
+    names,
+)
 from ansible_collections.onprem.dify.plugins.module_utils.dify_secrets import COMPOSED, OWN, SERVICES
 from ansible_collections.onprem.dify.plugins.module_utils.pins import Pin, to_resolve
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import nearest, one_of, type_fits
@@ -26,6 +33,7 @@ PARTS = {
     "settings": "dict",
     "together": "list",
     "renamed": "dict",
+    "removed": "dict",
     "unproven": "list",
 }
 SERVICE = {
@@ -62,7 +70,7 @@ def faults(release: Any, pins: Mapping[str, Pin]) -> List[str]:
     found = list(_form("the file", release, PARTS, tuple(PARTS)))
     if found:
         return found
-    for part in (_images, _services, _flows, _paths, _secrets, _settings, _together, _renamed, _unproven):
+    for part in (_images, _services, _flows, _paths, _secrets, _settings, _together, _renamed, _removed, _unproven):
         found += part(release, pins)
     return found
 
@@ -212,6 +220,14 @@ def _renamed(release: Release, _pins: Mapping[str, Pin]) -> Iterator[str]:
             yield f"renamed.{old} is a setting of this release"
         if new not in every:
             yield f"renamed.{old}: unknown {new}, wanted: {nearest(new, every) or 'a setting of this release'}"
+
+
+def _removed(release: Release, _pins: Mapping[str, Pin]) -> Iterator[str]:
+    for name, why in release["removed"].items():
+        if families_of(release, name) or name in release["renamed"]:
+            yield f"removed.{name} is a setting of this release, or renamed"
+        if not why or not isinstance(why, str):
+            yield f"removed.{name} does not say why"
 
 
 def _unproven(release: Release, _pins: Mapping[str, Pin]) -> Iterator[str]:

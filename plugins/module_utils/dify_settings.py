@@ -56,6 +56,8 @@ def _fault(release: Release, family: str, name: str, value: Any) -> Iterator[Fau
 def _instead(release: Release, family: str, name: str, known: Mapping[str, str]) -> str:
     if name in release["renamed"]:
         return f"{release['renamed'][name]}, as it is called now"
+    if name in release["removed"]:
+        return f"to leave it out: {release['removed'][name]}"
     elsewhere = families_of(release, name)
     if elsewhere:
         return f"it below {' or '.join(elsewhere)}"

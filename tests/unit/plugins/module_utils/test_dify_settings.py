@@ -64,6 +64,11 @@ def test_a_setting_that_would_not_work_is_refused(wishes: Any, place: str, found
     assert [tuple(fault)[1:] for fault in dify_settings.faults(RELEASE, wishes)] == [(place, found, wanted)]
 
 
+def test_a_name_that_is_gone_is_refused_with_the_reason() -> None:
+    (fault,) = dify_settings.faults(RELEASE, {"api": {"WEAVIATE_ENDPOINT": "http://weaviate"}})
+    assert fault.wanted == "to leave it out: vectors are in PostgreSQL"
+
+
 def test_a_name_is_judged_by_its_release() -> None:
     old = difys.release_file("1.16.1")
     assert dify_settings.names(old, "api")["EDITION"] == "fixed"
