@@ -20,7 +20,9 @@ SUITE = "bookworm"
 BUSYBOX = ("busybox-static",)
 # What changes the tables of the kernel, for programs that call others to do it.
 NETFILTER = (*BUSYBOX, "conntrack", "iproute2", "ipset", "iptables", "nftables")
-PACKAGES = {"busybox": BUSYBOX, "netfilter": NETFILTER}
+# A static busybox cannot look up names.
+CLIENT = ("busybox", "curl")
+PACKAGES = {"busybox": BUSYBOX, "netfilter": NETFILTER, "client": CLIENT}
 SHELL = (
     "cat",
     "cp",
@@ -110,7 +112,7 @@ IMAGES = (
         "kubernetes",
         {"agnhost": "agnhost"},
         "registry.k8s.io/e2e-test-images/agnhost:2.63.0",
-        base="busybox",
+        base="client",
         settings={"Entrypoint": ["/agnhost"], "Cmd": ["pause"]},
     ),
 )
