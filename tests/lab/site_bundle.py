@@ -41,6 +41,9 @@ def serve_archives(upstream: pinned.Upstream, offered: dict[str, Path], kubernet
         if file:
             found = upstream.pins.setdefault(component, {"version": version})
             found["archives"] = {pinned.ARCHITECTURE: upstream.put_file(url, file)}
+        elif url and pin.get("packages"):
+            # What the lab does not build comes as a package, in the version of that.
+            upstream.pins[component] = {"version": pin["packages"][bundles.SYSTEM]}
 
 
 def serve_images(upstream: pinned.Upstream, folders: dict[str, Path], kubernetes: str) -> None:
