@@ -278,28 +278,37 @@ def faketime(old: Bundle, tmp_path: Path) -> str:
     return str(found)
 
 
-@pytest.mark.parametrize("years", [-4, 8])
+# Python itself does not run with this library. Of what judges a bundle, ssh-keygen alone could ask for the time.
+@pytest.mark.parametrize("years", ["-4y", "+8y"])
 def test_wrong_clocks_of_controller_and_mirror_let_the_right_bundle_in_and_the_old_one_not(
-    site: Site, old: Bundle, new: Bundle, faketime: str, years: int
+    site: Site, old: Bundle, new: Bundle, faketime: str, tmp_path: Path, years: str
 ) -> None:
-    clock = {"LD_PRELOAD": faketime, "FAKETIME": f"{years:+}y", "DONT_FAKE_MONOTONIC": "1"}
-    site.root("ops1", "apt-get install --yes faketime")
-    python = f'#!/bin/sh\nDONT_FAKE_MONOTONIC=1 exec faketime -f {years:+}y /usr/bin/python3 "$@"\n'
-    site.root(
-        "ops1", f"printf {shlex.quote(python)} > /usr/local/bin/wrong-clock && chmod 755 /usr/local/bin/wrong-clock"
-    )
-    wrong = {"ansible_python_interpreter": "/usr/local/bin/wrong-clock"}
-    assert str(datetime.date.today().year + years) in site.root(
-        "ops1", "wrong-clock -c 'import time; print(time.ctime())'"
-    )
-    load = start(site, new.folder, clock, **wrong)
-    assert load.wait() == 0, load.stdout and load.stdout.read()
-    whole(site, new)
-    load = start(site, old.folder, clock, **wrong)
-    output, _ = load.communicate()
-    assert load.returncode != 0
-    assert f"release {OLD} is older than {NEW}, which the site has" in " ".join(output.split())
+    program = tmp_path / "bin/ssh-keygen"
+    program.parent.mkdir()
+    program.write_text(wrong_clock(f"LD_PRELOAD={faketime} FAKETIME={years}", f"{tmp_path}/asked"))
+    program.chmod(0o755)
+    clock = {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+    site.root("ops1", "apt-get update --quiet && apt-get install --yes faketime && rm -f /root/asked")
+    content = shlex.quote(wrong_clock(f"faketime -f {years}", "/root/asked"))
+    site.root("ops1", f"printf %s {content} > /usr/local/bin/ssh-keygen && chmod 755 /usr/local/bin/ssh-keygen")
+    try:
+        load = start(site, new.folder, clock)
+        output, _ = load.communicate()
+        assert load.returncode == 0, output
+        whole(site, new)
+        load = start(site, old.folder, clock)
+        output, _ = load.communicate()
+        assert load.returncode != 0
+        assert f"release {OLD} is older than {NEW}, which the site has" in " ".join(output.split())
+    finally:
+        site.root("ops1", "rm /usr/local/bin/ssh-keygen")
+    asked = {*(tmp_path / "asked").read_text().split(), *site.root("ops1", "cat /root/asked").split()}
+    assert len(asked) == 1 and str(datetime.date.today().year) not in asked
     back(site)
+
+
+def wrong_clock(how: str, trace: str) -> str:
+    return f'#!/bin/sh\n{how} date +%Y >> {trace}\n{how} /usr/bin/ssh-keygen "$@"\n'
 
 
 def test_a_host_whose_clock_is_wrong_is_told_so_and_installs_nothing(site: Site) -> None:
