@@ -78,6 +78,22 @@ def test_no_content_of_a_secret_reaches_the_audit_log() -> None:
     assert policy["rules"][-1] == {"level": "Request"}
 
 
+def corefile(**services: list[str]) -> str:
+    facts = {"domain": "bank.internal", "endpoints": {"postgres": "10.0.3.10"}, "services": services}
+    template = trust_as_template((ROLES / "kubeadm/templates/Corefile.j2").read_text())
+    return str(Templar(loader=DataLoader(), variables={"site_facts": facts}).template(template))
+
+
+def test_names_are_looked_up_where_the_site_says() -> None:
+    assert "forward . 10.0.0.5 10.0.0.6 {" in corefile(dns=["10.0.0.5", "10.0.0.6"])
+    # CoreDNS does not start if it is to ask somebody whom nobody named.
+    assert "forward" not in corefile()
+
+
+def test_pods_find_the_endpoints_by_name() -> None:
+    assert "10.0.3.10 postgres.bank.internal" in corefile()
+
+
 IMAGES = {
     "__flannel_image": "ghcr.io/flannel-io/flannel:v0@sha256:1",
     "__flannel_plugin_image": "ghcr.io/flannel-io/flannel-cni-plugin:v0@sha256:2",
