@@ -2,20 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from .errors import LabError
+from .topology import Host
 
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
 # Measured on a hardened node: systemd 3, dbus, logind and firewalld 1 each.
 INOTIFY_OF_A_NODE = 6
+# With kubelet, containerd and what runs in pods: 28 and 13.
+INOTIFY_OF_A_CONTROL_PLANE, INOTIFY_OF_A_WORKER = 30, 15
 
 
-def check(nodes: int, setting: Path = INOTIFY) -> None:
-    """Refuse a lab that would run out of inotify instances in the middle, which firewalld reports as a broken D-Bus."""
-    allowed = int(setting.read_text())
-    if nodes * INOTIFY_OF_A_NODE > allowed:
+def inotify_of(host: Host) -> int:
+    if not host.runs_pods:
+        return INOTIFY_OF_A_NODE
+    return INOTIFY_OF_A_CONTROL_PLANE if "control_plane" in host.groups else INOTIFY_OF_A_WORKER
+
+
+def in_use(processes: Path = Path("/proc")) -> int:
+    """Inotify instances of the whole machine: other labs count against the same limit."""
+    found = set()
+    for descriptor in processes.glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if str(descriptor.readlink()).startswith("anon_inode:inotify"):
+                found.add(descriptor)
+    return len(found)
+
+
+def check(hosts: Iterable[Host], used: int = 0, setting: Path = INOTIFY) -> None:
+    """Refuse a lab that would run out of inotify instances in the middle.
+
+    Kubelet then dies again and again, and firewalld reports a broken D-Bus.
+    """
+    starting = list(hosts)
+    allowed, needed = int(setting.read_text()), sum(map(inotify_of, starting))
+    if starting and used + needed > allowed:
         raise LabError(
-            f"{nodes} nodes need fs.inotify.max_user_instances={nodes * INOTIFY_OF_A_NODE}, this machine allows "
-            f"{allowed}: set it with sysctl, or start fewer nodes"
+            f"{len(starting)} nodes need {needed} inotify instances; this machine allows {allowed} "
+            f"(fs.inotify.max_user_instances), and {used} are in use: raise it with sysctl, start fewer nodes, or take "
+            "another lab down"
         )

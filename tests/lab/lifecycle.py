@@ -42,7 +42,8 @@ def up(lab: Lab, hosts: tuple[Host, ...]) -> None:
     progress = Progress()
     members = members_of(lab.name)
     with locked(lab):
-        hostlimits.check(len(hosts))
+        starting = [host for host in hosts if host.kind == NODE and not members.running(host.name)]
+        hostlimits.check(starting, hostlimits.in_use())
         ssh.make_key(lab)
         bases = _ensure_images(lab, hosts, members, progress)
         network.up(lab)

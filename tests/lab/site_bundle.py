@@ -49,6 +49,9 @@ def serve_archives(upstream: pinned.Upstream, offered: dict[str, Path], kubernet
 def serve_images(upstream: pinned.Upstream, folders: dict[str, Path], kubernetes: str) -> None:
     """Serve all images; one that no pin names goes with those of Kubernetes."""
     components = debian.bundle()
+    for component, pin in components.items():
+        if pin.get("images"):  # those that the lab has not stay out of the bundle
+            upstream.pins.setdefault(component, {"version": pin["version"]})["images"] = []
     for part, folder in folders.items():
         digests = layout.images(folder)
         for image in images.SETS[part]:
@@ -59,7 +62,7 @@ def serve_images(upstream: pinned.Upstream, folders: dict[str, Path], kubernetes
             component = next(one for one in names if one in components)
             version = OWN[kubernetes].version if component == "kubernetes" else components[component]["version"]
             pin = upstream.pins.setdefault(component, {"version": version})
-            pin["images"] = [*pin.get("images", []), upstream.take(folder, name, tag, digests[f"{name}:{tag}"])]
+            pin.setdefault("images", []).append(upstream.take(folder, name, tag, digests[f"{name}:{tag}"]))
 
 
 def main() -> None:
