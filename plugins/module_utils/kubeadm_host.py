@@ -113,9 +113,7 @@ class Host:
         return out
 
     def try_kubectl(self, *words: str, access: Path = ADMIN, data: str = "") -> Tuple[int, str, str]:
-        # A rollout is watched for as long as it is said to.
-        bounded = [] if words[0] == "rollout" else ["--request-timeout=20s"]
-        command = [str(self._program("kubectl")), f"--kubeconfig={access}", *bounded, *words]
+        command = [str(self._program("kubectl")), f"--kubeconfig={access}", "--request-timeout=20s", *words]
         code, out, err = self._module.run_command(command, data=data or None)
         return int(code), str(out), str(err)
 

@@ -114,6 +114,18 @@ def _taint_id(taint: Mapping[str, Any]) -> str:
     return f"{taint['key']}:{taint['effect']}"
 
 
+def rolled_out(item: Mapping[str, Any]) -> bool:
+    """Whether all pods of a DaemonSet or Deployment are there, as they are wished now."""
+    status = item.get("status") or {}
+    if status.get("observedGeneration", 0) < item["metadata"].get("generation", 0):
+        return False
+    if item["kind"] == "DaemonSet":
+        wished, counts = status.get("desiredNumberScheduled", 0), ("updatedNumberScheduled", "numberAvailable")
+    else:
+        wished, counts = item["spec"].get("replicas", 1), ("updatedReplicas", "availableReplicas", "replicas")
+    return all(status.get(count, 0) == wished for count in counts)
+
+
 def ready(node: Mapping[str, Any]) -> bool:
     conditions = (node.get("status") or {}).get("conditions") or []
     return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

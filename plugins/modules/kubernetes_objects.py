@@ -114,15 +114,16 @@ def differences(host: Host, items: List[Dict[str, Any]], check_mode: bool) -> Li
 
 
 def wait(host: Host, params: Dict[str, Any]) -> None:
+    """The API has its own idea of when to give up; what counts here is whether it comes within the patience."""
     deadline = time.monotonic() + params["patience"]
     for rollout in params["rollouts"]:
         namespace, kind, name = rollout.split("/")
-        left = max(1, int(deadline - time.monotonic()))
-        words = ("rollout", "status", f"{kind}/{name}", f"--namespace={namespace}", f"--timeout={left}s")
-        code, out, err = host.try_kubectl(*words)
-        if code != 0:
-            problem = f"{rollout} is not there after {params['patience']} s: {said(out, err)}"
-            raise KubeadmError(problem + warnings(host, namespace))
+        words = ("get", f"{kind}/{name}", f"--namespace={namespace}", "--output=json")
+        while not wanted.rolled_out(objects(host.kubectl(*words))[0]):
+            if time.monotonic() >= deadline:
+                problem = f"{rollout} is not there after {params['patience']} s."
+                raise KubeadmError(problem + warnings(host, namespace))
+            time.sleep(1)
     if params["nodes_ready"]:
         not_ready(host, deadline, params["patience"])
 
@@ -136,11 +137,6 @@ def not_ready(host: Host, deadline: float, patience: int) -> None:
         if time.monotonic() >= deadline:
             raise KubeadmError(f"not ready after {patience} s: {', '.join(waiting)}. `kubectl describe node` says why.")
         time.sleep(1)
-
-
-def said(out: str, err: str) -> str:
-    lines = [line for line in (err.strip() or out.strip()).splitlines() if line]
-    return lines[-1] if lines else "no answer"
 
 
 def warnings(host: Host, namespace: str) -> str:

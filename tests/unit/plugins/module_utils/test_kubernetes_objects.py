@@ -13,6 +13,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.kubernetes_objects imp
     key_of,
     node_patch,
     ready,
+    rolled_out,
 )
 
 WORKER = {"node-role.kubernetes.io/worker": ""}
@@ -99,3 +100,26 @@ def test_a_node_is_ready_when_it_says_so() -> None:
     assert ready({"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
     assert not ready({"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}})
     assert not ready({})
+
+
+def deployment(**status: int) -> dict[str, Any]:
+    return {"kind": "Deployment", "metadata": {"generation": 2}, "spec": {"replicas": 2}, "status": status}
+
+
+DONE = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
+
+
+def test_a_deployment_is_there_when_all_its_new_pods_are() -> None:
+    assert rolled_out(deployment(**DONE))
+    assert not rolled_out(deployment(**{**DONE, "observedGeneration": 1}))
+    assert not rolled_out(deployment(**{**DONE, "availableReplicas": 1}))
+    # An old pod is still there.
+    assert not rolled_out(deployment(**{**DONE, "replicas": 3}))
+    assert not rolled_out(deployment())
+
+
+def test_a_daemonset_is_there_when_it_is_on_every_node() -> None:
+    status = {"observedGeneration": 2, "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2}
+    daemon = {"kind": "DaemonSet", "metadata": {"generation": 2}, "status": status}
+    assert rolled_out(daemon)
+    assert not rolled_out({**daemon, "status": {**status, "numberAvailable": 1}})

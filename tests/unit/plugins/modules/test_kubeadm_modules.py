@@ -307,12 +307,14 @@ def test_without_a_cluster_the_dry_run_predicts_everything(admin: Path) -> None:
     assert kubernetes_nodes.see(Recorder(fails=["get"]), {"nodes": [], "patience": 0}, check_mode=True) == {}
 
 
+DAEMON = {"kind": "DaemonSet", "metadata": {"generation": 2}, "spec": {}}
+
+
 def test_what_does_not_roll_out_is_named_with_the_last_warnings(admin: Path) -> None:
-    answers = {"events": "kube-flannel-ds-x   Failed to pull image: not found\n"}
-    host = Recorder(answers=answers, fails=["rollout"])
-    params = {"patience": 5, "rollouts": ["kube-flannel/daemonset/kube-flannel-ds"], "nodes_ready": False}
-    with pytest.raises(KubeadmError, match=r"kube-flannel-ds is not there after 5 s.*\n.*Failed to pull image"):
-        kubernetes_objects.wait(host, params)
+    answers = {"daemonset": json.dumps(DAEMON), "events": "kube-flannel-ds-x   Failed to pull image: not found\n"}
+    params = {"patience": 0, "rollouts": ["kube-flannel/daemonset/kube-flannel-ds"], "nodes_ready": False}
+    with pytest.raises(KubeadmError, match=r"kube-flannel-ds is not there after 0 s.*\n.*Failed to pull image"):
+        kubernetes_objects.wait(Recorder(answers=answers), params)
 
 
 def test_a_node_that_is_missing_is_named(admin: Path) -> None:
