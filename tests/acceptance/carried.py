@@ -16,7 +16,8 @@ from lab.bundles import Bundle
 
 LOAD = "tests/acceptance/mirror_load.yml"
 PAUSE, APP = "registry.k8s.io/pause", "docker.io/lab/app"
-OLD, NEW, PATCHED = "2026.11.25", "2026.12.01", "2026.11.26"
+# Days of the past: apt takes no packages of a day to come.
+OLD, NEW, PATCHED = "2026.11.01", "2026.11.10", "2026.11.02"
 MEGABYTE = 1 << 20
 # Signatures, questions and answers of a run that brings nothing.
 TALK = 3 * MEGABYTE
@@ -125,8 +126,8 @@ def unsigned(_bundle: Bundle, folder: Path) -> str:
 def replayed(bundle: Bundle, folder: Path) -> str:
     for name in ("lock.json", "lock.json.sig", "oci-layout", "index.json", "sbom.cdx.json"):
         (folder / name).unlink()
-    bundles.write_lock(folder, dataclasses.replace(bundle.lock, release="2026.11.24"))
-    return f"release 2026.11.24 is older than {OLD}, which the site has"
+    bundles.write_lock(folder, dataclasses.replace(bundle.lock, release="2026.10.31"))
+    return f"release 2026.10.31 is older than {OLD}, which the site has"
 
 
 def start(site: Site, bundle: Path, clock: dict[str, str] | None = None, **more: str) -> subprocess.Popen[str]:

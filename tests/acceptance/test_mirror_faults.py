@@ -354,7 +354,7 @@ def test_a_release_goes_back_and_what_runs_of_the_other_one_can_still_be_pulled(
 
 def test_room_is_made_by_command_and_what_is_served_stays(site: Site, old: Bundle, new: Bundle, folder: Path) -> None:
     assert site.play("playbooks/mirror-gc.yml").total_changed == 0
-    newest = bundles.make(folder / "newest", "2026.12.24", images={f"{PAUSE}:3.10.2": 1})
+    newest = bundles.make(folder / "newest", "2026.11.20", images={f"{PAUSE}:3.10.2": 1})
     assert site.load(newest.folder).status == "successful"
     before = int(site.root("ops1", f"du --summarize --bytes {mirrors.ROOT}").split()[0])
     assert site.play("playbooks/mirror-gc.yml").total_changed == 1
@@ -366,7 +366,7 @@ def test_room_is_made_by_command_and_what_is_served_stays(site: Site, old: Bundl
 
 
 def test_a_bundle_on_a_disk_of_the_mirror_is_loaded_too(site: Site, folder: Path) -> None:
-    last = bundles.make(folder / "last", "2026.12.31", images={f"{PAUSE}:3.10.2": 1})
+    last = bundles.make(folder / "last", "2026.11.24", images={f"{PAUSE}:3.10.2": 1})
     machine = site.lab.host("ops1")
     tar = subprocess.Popen(["tar", "-C", str(last.folder), "-c", "."], stdout=subprocess.PIPE)
     put = mirrors.ssh.command(
