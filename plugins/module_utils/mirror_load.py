@@ -237,13 +237,16 @@ class Garbage:
     blobs: List[str]
     arrivals: bool
     size: int
+    # Links to images of such releases in the registries of kept ones.
+    images: List[Path]
 
     def __bool__(self) -> bool:
-        return bool(self.releases or self.blobs or self.arrivals)
+        return bool(self.releases or self.blobs or self.arrivals or self.images)
 
     def describe(self, mirror: Mirror) -> str:
         lines = [str(path.relative_to(mirror.root)) for path in self.releases]
         lines += [f"{len(self.blobs)} blobs of {_megabytes(self.size)}"] if self.blobs else []
+        lines += [f"{len(self.images)} blobs of images among those of kept releases"] if self.images else []
         lines += ["incoming"] if self.arrivals else []
         return "".join(f"{line}\n" for line in lines)
 
@@ -260,6 +263,7 @@ def garbage(mirror: Mirror) -> Garbage:
         blobs=blobs,
         arrivals=mirror.incoming.is_dir(),
         size=sum(mirror.store.path(digest).lstat().st_size for digest in blobs),
+        images=[path for release in kept for path in mirror_registry.foreign(release.path / REGISTRY, needed)],
     )
 
 
@@ -271,6 +275,8 @@ def collect(mirror: Mirror, found: Garbage) -> None:
             shutil.rmtree(going, ignore_errors=True)
             path.rename(going)
         shutil.rmtree(going)
+    for path in found.images:
+        shutil.rmtree(path)
     for digest in found.blobs:
         mirror.store.path(digest).unlink()
     mirror.finish_arrivals()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Iterable, List
+from typing import Collection, Iterable, List
 
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import Image, hex_of
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import Store
@@ -37,6 +37,12 @@ def build(folder: Path, store: Store, tagged: Iterable[Image], untagged: Iterabl
     for image in tagged:
         _add(root, store, image)
         _tag(root, image)
+
+
+def foreign(folder: Path, needed: Collection[str]) -> List[Path]:
+    """Where the images of a release stand that is not kept any more, and take room for as long."""
+    places = (folder / LAYOUT / "blobs/sha256").glob("*/*")
+    return [path for path in places if f"sha256:{path.name}" not in needed]
 
 
 def _add(root: Path, store: Store, image: Image) -> None:

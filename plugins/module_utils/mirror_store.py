@@ -34,6 +34,8 @@ from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import CH
 DIRECTORY = "/srv/onprem-dify/mirror"
 CURRENT, PREVIOUS = "current", "previous"
 _PATIENCE = 60
+# The copy of a killed load that was about to become another program holds the lock until it is that program.
+_SETTLE = 2.0
 _PAUSE = 0.2
 _SHORT = 12
 
@@ -199,7 +201,7 @@ def name_of(lock: Lock) -> str:
 
 
 @contextlib.contextmanager
-def alone(root: Path, patience: float = 0) -> Iterator[None]:
+def alone(root: Path, patience: float = _SETTLE) -> Iterator[None]:
     """One at a time. The lock goes with its process, however that ends."""
     root.mkdir(mode=0o755, parents=True, exist_ok=True)
     handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
