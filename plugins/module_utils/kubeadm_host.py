@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.onprem.dify.plugins.module_utils import kubeadm_state as state
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
@@ -141,6 +141,23 @@ class Host:
     def _program(self, name: str) -> Optional[str]:
         found = self._module.get_bin_path(name, required=False, opt_dirs=["/usr/local/bin"])
         return str(found) if found else None
+
+
+def bring(module: Any, what: str, run: Callable[[Host, Dict[str, Any]], str]) -> None:
+    """Bring the host into a cluster, `init` or `join`, and end the module. In check mode, say what would happen."""
+    host, params = Host(module), module.params
+    try:
+        if module.check_mode:
+            action = state.action(host.found(), what)
+        else:
+            with host.alone():
+                action = run(host, params)
+    except KubeadmError as error:
+        module.fail_json(msg=f"host {params['name']}: {error}")
+    changed = action != "none"
+    text = json.dumps(params["documents"], indent=2) + "\n"
+    diff = {"before": "", "after": f"kubeadm {action}\n{text}"} if changed else {}
+    module.exit_json(changed=changed, action=action, diff=diff)
 
 
 def objects(text: str) -> List[Dict[str, Any]]:

@@ -95,6 +95,13 @@ def state_of(found: Found, wish: Wish) -> str:
     return MEMBER
 
 
+def action(found: Found, what: str) -> str:
+    """What is to happen, as far as the files of the host tell: `init` or `join`, `anew` after a killed run, `none`."""
+    if found.record:
+        return "anew"
+    return "none" if found.kubelet else what
+
+
 def _refuse_foreign(admin: Access, wish: Wish) -> None:
     if admin.cluster != wish.cluster:
         raise KubeadmError(

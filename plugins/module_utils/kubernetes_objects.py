@@ -120,9 +120,9 @@ def rolled_out(item: Mapping[str, Any]) -> bool:
     if status.get("observedGeneration", 0) < item["metadata"].get("generation", 0):
         return False
     if item["kind"] == "DaemonSet":
-        wished, counts = status.get("desiredNumberScheduled", 0), ("updatedNumberScheduled", "numberAvailable")
+        wished, counts = status.get("desiredNumberScheduled", 0), ["updatedNumberScheduled", "numberAvailable"]
     else:
-        wished, counts = item["spec"].get("replicas", 1), ("updatedReplicas", "availableReplicas", "replicas")
+        wished, counts = item["spec"].get("replicas", 1), ["updatedReplicas", "availableReplicas", "replicas"]
     return all(status.get(count, 0) == wished for count in counts)
 
 

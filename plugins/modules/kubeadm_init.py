@@ -57,13 +57,12 @@ action:
 """
 
 import copy
-import json
 from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.onprem.dify.plugins.module_utils import kubeadm_state
-from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import Host
+from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import Host, bring
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import random_text
 
 SPEC = {
@@ -79,31 +78,11 @@ WHOLE = (
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    host = Host(module)
-    try:
-        if module.check_mode:
-            action = decide(host.found())
-        else:
-            with host.alone():
-                action = run(host, module.params)
-    except kubeadm_state.KubeadmError as error:
-        module.fail_json(msg=f"host {module.params['name']}: {error}")
-    changed = action != "none"
-    text = json.dumps(module.params["documents"], indent=2) + "\n"
-    diff = {"before": "", "after": f"kubeadm {action}\n{text}"} if changed else {}
-    module.exit_json(changed=changed, action=action, diff=diff)
-
-
-def decide(found: kubeadm_state.Found) -> str:
-    """What is to happen, as far as the files of the host tell."""
-    if found.record:
-        return "anew"
-    return "none" if found.kubelet else "init"
+    bring(AnsibleModule(argument_spec=SPEC, supports_check_mode=True), kubeadm_state.INIT, run)
 
 
 def run(host: Host, params: Dict[str, Any]) -> str:
-    action = decide(host.found())
+    action = kubeadm_state.action(host.found(), kubeadm_state.INIT)
     if action == "none":
         host.wait_for("the Kubernetes API does not answer", params["patience"], "get", "--raw=/readyz")
         return action
