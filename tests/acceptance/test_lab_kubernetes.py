@@ -82,13 +82,18 @@ def test_three_prepared_nodes_are_a_cluster_within_two_minutes(cluster: Cluster)
 def test_pods_reach_each_other_across_nodes(cluster: Cluster, clients: dict[str, dict[str, str]]) -> None:
     assert sorted(clients) == ["worker1", "worker2"]
     there = clients["worker2"]
-    answer = cluster.exec(clients["worker1"]["name"], f"wget -qO- -T 5 http://{there['address']}:8080/hostname")
+    answer = cluster.exec(
+        clients["worker1"]["name"], f"curl --silent --show-error --max-time 5 http://{there['address']}:8080/hostname"
+    )
     assert answer == there["name"]
 
 
 def test_a_service_is_found_by_its_name(cluster: Cluster, clients: dict[str, dict[str, str]]) -> None:
     answers = {
-        cluster.exec(clients["worker1"]["name"], "wget -qO- -T 5 http://agnhost.default.svc.cluster.local/hostname")
+        cluster.exec(
+            clients["worker1"]["name"],
+            "curl --silent --show-error --max-time 5 http://agnhost.default.svc.cluster.local/hostname",
+        )
         for _ in range(12)
     }
     assert answers == {pod["name"] for pod in clients.values()}

@@ -88,3 +88,11 @@ def test_an_inventory_without_hosts_or_network_is_refused():
         topology.parse({"_meta": {"hostvars": {}}}, "bookworm", CACHE)
     with pytest.raises(LabError, match="lab_network is not set"):
         topology.parse({"_meta": {"hostvars": {"db1": {"site_name": "lab"}}}}, "bookworm", CACHE)
+
+
+def test_only_a_site_that_asks_has_nodes_that_run_pods_and_only_in_their_groups():
+    asked = {name: {"lab_kubernetes": True} for name in ("gateway1", "db1")}
+    assert not any(host.runs_pods for host in parse(**asked).hosts)
+    host = topology.Host("worker1", "10.77.2.21", ("workers",), {})
+    assert not host.runs_pods
+    assert topology.Host("worker1", "10.77.2.21", ("workers",), {"lab_kubernetes": True}).runs_pods
