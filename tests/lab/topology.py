@@ -51,7 +51,8 @@ class Host:
     @property
     def runs_pods(self) -> bool:
         """Whether the node may do what a container runtime does: only where a site asks for it."""
-        return bool(self.vars.get("lab_kubernetes")) and not {"control_plane", "workers"}.isdisjoint(self.groups)
+        asked = self.kind == NODE and bool(self.vars.get("lab_kubernetes"))
+        return asked and not {"control_plane", "workers"}.isdisjoint(self.groups)
 
 
 @dataclass(frozen=True)
