@@ -51,7 +51,7 @@ def judge(report: Report, bucket: Mapping[str, Any], results: Iterable[s3_contra
             report.finding("login", variable, f"refused ({result.detail})", wanted)
         else:
             found = f"not as it should be in {result.case} ({result.detail})"
-            report.finding("bucket", f"bucket {bucket['name']}", found, "what `playbooks/s3-contract.yml` tries")
+            report.finding("bucket", f"bucket {bucket['name']}", found, "what `playbooks/s3_contract.yml` tries")
 
 
 def round_trip(report: Report) -> None:

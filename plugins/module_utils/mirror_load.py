@@ -130,7 +130,7 @@ def require(mirror: Mirror, wanted: int) -> None:
 def too_small(directory: str, free: int, wanted: int) -> str:
     return (
         f"{directory} has {_megabytes(free)} free, wanted are {_megabytes(wanted + RESERVE)}:"
-        " give it more, or take away what no release needs with playbooks/mirror-gc.yml"
+        " give it more, or take away what no release needs with playbooks/mirror_gc.yml"
     )
 
 

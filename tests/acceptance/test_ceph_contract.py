@@ -59,7 +59,7 @@ class DataCentre:
         report = self.site.folder / "s3-contract.json"
         report.unlink(missing_ok=True)
         variables = {"objects_contract_keys": KEYS, "objects_contract_report": str(report)}
-        run = self.site.play("playbooks/s3-contract.yml", extra_vars=variables)
+        run = self.site.play("playbooks/s3_contract.yml", extra_vars=variables)
         return run, json.loads(report.read_text(encoding="utf-8"))
 
     def left(self, bucket: str, what: str) -> list[str]:

@@ -181,7 +181,7 @@ def test_a_disk_that_is_full_is_said_and_the_load_goes_on_when_there_is_room(sit
         run = site.load(new.folder)
         assert run.status == "failed"
         assert f"{mirrors.ROOT} has " in messages(run), messages(run)
-        assert "playbooks/mirror-gc.yml" in messages(run), messages(run)
+        assert "playbooks/mirror_gc.yml" in messages(run), messages(run)
         assert site.served("ops1").startswith(OLD)
         assert site.pull("worker1", "10.89.4.11", dataclasses.asdict(image(site, APP))).returncode == 0
     finally:
@@ -342,8 +342,8 @@ def test_a_release_goes_back_and_what_runs_of_the_other_one_can_still_be_pulled(
     assert site.pull("worker1", "10.89.4.11", dataclasses.asdict(old.image(APP))).returncode == 0
     site.root("worker1", "apt-get update --quiet && apt-get install --yes cowsay")
     leave = {"mirror_rollback_from": NEW}
-    assert site.play("playbooks/mirror-rollback.yml", extra_vars=leave).total_changed == 1
-    assert site.play("playbooks/mirror-rollback.yml", extra_vars=leave).total_changed == 0
+    assert site.play("playbooks/mirror_rollback.yml", extra_vars=leave).total_changed == 1
+    assert site.play("playbooks/mirror_rollback.yml", extra_vars=leave).total_changed == 0
     whole(site, old)
     assert site.pull("worker1", "10.89.4.11", dataclasses.asdict(new.image(APP))).returncode == 0
     site.root("worker1", "apt-get update --quiet")
@@ -353,11 +353,11 @@ def test_a_release_goes_back_and_what_runs_of_the_other_one_can_still_be_pulled(
 
 
 def test_room_is_made_by_command_and_what_is_served_stays(site: Site, old: Bundle, new: Bundle, folder: Path) -> None:
-    assert site.play("playbooks/mirror-gc.yml").total_changed == 0
+    assert site.play("playbooks/mirror_gc.yml").total_changed == 0
     newest = bundles.make(folder / "newest", "2026.11.20", images={f"{PAUSE}:3.10.2": 1})
     assert site.load(newest.folder).status == "successful"
     before = int(site.root("ops1", f"du --summarize --bytes {mirrors.ROOT}").split()[0])
-    assert site.play("playbooks/mirror-gc.yml").total_changed == 1
+    assert site.play("playbooks/mirror_gc.yml").total_changed == 1
     freed = before - int(site.root("ops1", f"du --summarize --bytes {mirrors.ROOT}").split()[0])
     assert freed > max(one.size for one in old.image(APP).blobs)
     whole(site, newest)

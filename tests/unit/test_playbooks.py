@@ -18,3 +18,8 @@ NAMES = sorted({name for page in PAGES for name in CALLED.findall(page.read_text
 def test_a_playbook_that_a_page_calls_is_there_under_a_name_that_ansible_takes(name: str) -> None:
     assert AnsibleCollectionRef.is_valid_fqcr(name), "a hyphen is none of the signs that such a name may have"
     assert (ROOT / "playbooks" / f"{name.rpartition('.')[2]}.yml").is_file()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml")))
+def test_every_playbook_can_be_called_in_the_installed_collection(name: str) -> None:
+    assert AnsibleCollectionRef.is_valid_fqcr(f"onprem.dify.{name}")

@@ -90,5 +90,5 @@ def test_the_controls_of_the_data_hosts_pass(site):
 
 
 def test_s3_keeps_its_contract(site):
-    run = site.play("playbooks/s3-contract.yml", extra_vars={"objects_contract_keys": 1200})
+    run = site.play("playbooks/s3_contract.yml", extra_vars={"objects_contract_keys": 1200})
     assert run.status == "successful", run.failures

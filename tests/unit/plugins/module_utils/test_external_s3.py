@@ -34,7 +34,7 @@ def test_a_case_that_fails_is_a_finding_and_others_are_none(report: Report) -> N
     checked.judge(report, DIFY, [Result("login", FAIL, "there is no bucket dify: 404 NoSuchBucket", 0.1)])
     assert [str(finding) for finding in report.findings] == [
         "s3 10.0.0.70:443: bucket dify is not as it should be in wrong-key (a wrong key was accepted),"
-        " wanted: what `playbooks/s3-contract.yml` tries [bucket]",
+        " wanted: what `playbooks/s3_contract.yml` tries [bucket]",
         "s3 10.0.0.70:443: site_secrets.s3_dify_* is refused (there is no bucket dify: 404 NoSuchBucket),"
         " wanted: a bucket dify that these keys open [login]",
     ]

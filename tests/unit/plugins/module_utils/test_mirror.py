@@ -173,7 +173,7 @@ def test_a_disk_that_is_too_small_is_said_before_it_is_full(
     mirror: Mirror, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Mirror, "free", lambda _self: 1_000_000)
-    with pytest.raises(MirrorError, match=r"has 1\.0 MB free, wanted are 67\.\d MB.*mirror-gc"):
+    with pytest.raises(MirrorError, match=r"has 1\.0 MB free, wanted are 67\.\d MB.*mirror_gc"):
         load(mirror, bundle)
     assert not list(mirror.store.digests())
 
