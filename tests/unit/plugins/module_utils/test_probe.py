@@ -137,7 +137,9 @@ class TestSockets:
             [sys.executable, "-c", listen.ECHO, "127.0.0.1", f"tcp/{listening}", f"udp/{listening}"]
         )
         try:
-            time.sleep(0.5)
+            patience = time.monotonic() + 20
+            while not listen.is_occupied("127.0.0.1", f"udp/{listening}") and time.monotonic() < patience:
+                time.sleep(0.05)
             targets = [Target("127.0.0.1", port, protocol, "open") for port in ports for protocol in ("tcp", "udp")]
             assert try_all(targets, 1.0, 10) == ["open", "open", "refused", "refused"]
             assert listen.is_occupied("127.0.0.1", f"tcp/{listening}")
