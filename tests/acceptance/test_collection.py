@@ -16,6 +16,7 @@ from lab.runs import PROJECT
 EXPECTED = {
     *(
         "bundle",
+        "releases",
         "CHANGELOG.rst",
         "FILES.json",
         "LICENSE",
