@@ -20,6 +20,7 @@ from ansible_collections.onprem.dify.plugins.module_utils import pins
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import release_order
 from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_plan, bundle_systems
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_builder import Build, BuildError, Settings
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_debian import with_debian
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_progress import size
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import SourceError, Sources
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import Repository, System
@@ -113,7 +114,7 @@ class ActionModule(ActionBase):
             work=Path(values["work_directory"]).absolute(),
             release=values["release"],
             architectures=tuple(values["architectures"]),
-            sources=Sources.parse(values["sources"]),
+            sources=with_debian(Sources.parse(values["sources"]), systems),
             repositories=_repositories(systems, values["repositories"], values["keyrings"]),
             repository_key=Path(values["repository_key"]),
             signing_key=Path(values["signing_key"]) if values["signing_key"] else None,

@@ -62,9 +62,13 @@ class System:
         return self.name.partition("_")[2]
 
 
+# Debian has many mirrors. Which one is asked stands in no project but in the apt of the machine that builds.
+_DEBIAN = "debian://debian"
+
+
 def _debian(version: str, codename: str, python: str, end_of_life: str) -> System:
-    archive = Repository("https://deb.debian.org/debian", (codename, f"{codename}-updates"))
-    security = Repository("https://deb.debian.org/debian-security", (f"{codename}-security",))
+    archive = Repository(_DEBIAN, (codename, f"{codename}-updates"))
+    security = Repository(f"{_DEBIAN}-security", (f"{codename}-security",))
     name = f"Debian_{version}"
     return System(name, f"Debian {version}", codename, "Debian", python, end_of_life, (archive, security))
 

@@ -43,8 +43,12 @@ class Upstream(pinned.Upstream):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        self.archive = packages.Archive(folder / "files/deb.debian.org/debian")
-        self.from_here("deb.debian.org", "pypi.org")
+        self.archive = packages.Archive(folder / "files/debian/debian")
+        self.from_here("pypi.org")
+
+    @property
+    def rules(self) -> list[dict[str, str]]:
+        return [{"from": "debian://", "to": f"{self.files.address}/debian/"}, *super().rules]
 
     def close(self) -> None:
         super().close()
@@ -71,7 +75,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstream]:
             if pin.get("requirements"):
                 line, _ = packages.wheel(found.files.folder / "pypi.org/simple", component.replace("-", "_"), "1.0")
                 found.pins[component]["requirements"] = f"{line}\n"
-        _fill(found.archive, found.files.folder / "deb.debian.org", found.pins)
+        _fill(found.archive, found.files.folder / "debian", found.pins)
         yield found
     finally:
         found.close()
@@ -209,7 +213,7 @@ def test_a_bundle_says_the_upstream_names_and_nothing_of_where_it_was_built(bund
     for trace in ("127.0.0.1", str(bundle.parent), str(builder.home)):
         assert trace not in text
     assert "https://github.com/etcd-io/etcd/" in text
-    assert "https://deb.debian.org/debian/pool/main/" in text
+    assert "debian://debian/pool/main/" in text
 
 
 def test_a_finished_bundle_is_accepted_by_who_trusts_its_builder(bundle: Path, builder: Builder) -> None:

@@ -44,7 +44,7 @@ def build(folder: Path, serve: Callable[[pinned.Upstream], None], **more: Any) -
                 "bundle_directory": str(folder),
                 "bundle_release": RELEASE,
                 "bundle_packages": list(MORE),
-                "bundle_sources": [*bundles.rules_of_debian(), *upstream.rules],
+                "bundle_sources": upstream.rules,
                 "bundle_ca_file": str(authorities),
                 "bundle_signing_key": str(key("release")),
                 "bundle_repository_key": str(home() / "packages-key"),

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from . import product
-from .sources import of_this_machine
 from .topology import ROOT, cache_root
 
 SYSTEM = "Debian_12"
@@ -157,7 +156,7 @@ class Maker:
         system = _plugin_utils("bundle_systems").named(SYSTEM)
         work = home() / "apt"
         target = _plugin_utils("bundle_manager").Target(system, "amd64")
-        sources = _plugin_utils("bundle_sources").Sources.parse(rules_of_debian())
+        sources = _plugin_utils("bundle_debian").with_debian(_plugin_utils("bundle_sources").Sources(), [system])
         one = apt.Apt(target, system.repositories, sources, work, "", ())
         one.prepare()
         found = one.closure(sorted(set(names)), {})
@@ -289,17 +288,6 @@ def zip_of(files: Mapping[str, bytes]) -> bytes:
         for name, content in files.items():
             archive.writestr(zipfile.ZipInfo(name, (2026, 1, 1, 0, 0, 0)), content)
     return target.getvalue()
-
-
-def rules_of_debian() -> list[dict[str, str]]:
-    """For `bundle_sources`: Debian as this machine reaches it."""
-    mirror = of_this_machine()
-    places = [mirror.archive, mirror.security or mirror.archive]
-    repositories = _plugin_utils("bundle_systems").named(SYSTEM).repositories
-    return [
-        {"from": f"{repository.uri}/", "to": f"{place}/"}
-        for repository, place in zip(repositories, places, strict=True)
-    ]
 
 
 def _plugin_utils(name: str) -> Any:

@@ -71,7 +71,7 @@ def test_a_release_of_a_day_has_one_signature_at_all_times(tmp_path: Path) -> No
 
 
 def test_only_the_repositories_of_the_target_are_asked(tmp_path: Path) -> None:
-    rules = [Rule("https://deb.debian.org/", "https://nexus.bank.internal/")]
+    rules = [Rule("debian://", "https://nexus.bank.internal/")]
     lines = list(apt(tmp_path, rules)._lines())
     assert len(lines) == 3
     assert all(line.startswith("deb [arch=amd64 signed-by=/usr/share/keyrings/debian-archive") for line in lines)
@@ -82,9 +82,9 @@ def test_only_the_repositories_of_the_target_are_asked(tmp_path: Path) -> None:
 
 
 def test_the_lock_says_the_upstream_address_of_a_replaced_one(tmp_path: Path) -> None:
-    found = apt(tmp_path, [Rule("https://deb.debian.org/", "https://nexus.bank.internal/")])
+    found = apt(tmp_path, [Rule("debian://", "https://nexus.bank.internal/")])
     asked = "https://nexus.bank.internal/debian-security/pool/updates/main/c/ca_1%7edeb12u2%2b1_all.deb"
-    assert found._upstream(asked) == "https://deb.debian.org/debian-security/pool/updates/main/c/ca_1~deb12u2+1_all.deb"
+    assert found._upstream(asked) == "debian://debian-security/pool/updates/main/c/ca_1~deb12u2+1_all.deb"
     with pytest.raises(AptError, match="is of no repository that was asked"):
         found._upstream("https://elsewhere.org/x.deb")
 
