@@ -18,7 +18,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.onprem.dify.plugins.module_utils import pins
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import release_order
-from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_plan, bundle_systems
+from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_plan, bundle_systems, collection_files
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_builder import Build, BuildError, Settings
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_debian import with_debian
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_progress import size
@@ -29,7 +29,6 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
 display = Display()
 
-COLLECTION = Path(__file__).resolve().parents[2]
 REPOSITORY = {
     "system": {"type": "str", "required": True},
     "uri": {"type": "str", "required": True},
@@ -104,11 +103,10 @@ class ActionModule(ActionBase):
         if any(pins.LOGIN.match(link) for link in values["wheel_links"]):
             raise BuildError(f"bundle_wheel_links: an address {pins.LOGIN_FAULT}")
         systems = [bundle_systems.named(name) for name in values["systems"]]
-        delivered = {
-            path.stem: plain(self._loader.load_from_file(str(path))) for path in sorted(COLLECTION.glob("bundle/*.yml"))
+        site = pins.of_site(collection_files.bundle(), values["pins"])
+        roles = {
+            system.name: bundle_systems.packages_of_roles(collection_files.ROOT / "roles", system) for system in systems
         }
-        site = pins.of_site(delivered, values["pins"])
-        roles = {system.name: bundle_systems.packages_of_roles(COLLECTION / "roles", system) for system in systems}
         settings = Settings(
             directory=Path(values["directory"]).absolute(),
             work=Path(values["work_directory"]).absolute(),
@@ -127,7 +125,9 @@ class ActionModule(ActionBase):
             site, settings.architectures, systems, roles, values["packages"], values["controller_pythons"]
         )
         display.display(f"bundle {settings.release} for {', '.join(system.title for system in systems)}")
-        return Build(settings, wishes, site, COLLECTION, _place_of, tool, lambda line: display.display(f"  {line}"))
+        return Build(
+            settings, wishes, site, collection_files.ROOT, _place_of, tool, lambda line: display.display(f"  {line}")
+        )
 
 
 def _ending(site: Mapping[str, pins.Pin]) -> list[str]:

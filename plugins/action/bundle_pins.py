@@ -12,13 +12,10 @@ from typing import Any, ClassVar
 
 from ansible_collections.onprem.dify.plugins.module_utils import pins
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import write_file
-from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_pins
+from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_pins, collection_files
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_action import BundleAction, display, done, refusal
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import FetchError
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import SourceError, Sources
-from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
-
-COLLECTION = Path(__file__).resolve().parents[2]
 
 
 class ActionModule(BundleAction):
@@ -52,14 +49,11 @@ class ActionModule(BundleAction):
             raise bundle_pins.PinsError(f"{file} {error}. Name another bundle_pins_file.") from error
 
     def _resolve(self, asked: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        delivered = {
-            path.stem: plain(self._loader.load_from_file(str(path))) for path in sorted(COLLECTION.glob("bundle/*.yml"))
-        }
         site = {**earlier, **asked["pins"]}
         with tempfile.TemporaryDirectory(prefix="bundle-pins-") as work:
             makers = bundle_pins.Makers(Sources.parse(asked["sources"]), asked["ca_file"], Path(work))
             return bundle_pins.resolve(
-                pins.of_site(delivered, site),
+                pins.of_site(collection_files.bundle(), site),
                 site,
                 asked["architectures"],
                 makers,

@@ -63,16 +63,14 @@ _list:
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 
 from ansible_collections.onprem.dify.plugins.module_utils import mirror_clients, pins
+from ansible_collections.onprem.dify.plugins.plugin_utils import collection_files
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
-
-BUNDLE = Path(__file__).parents[2] / "bundle"
 
 
 class LookupModule(LookupBase):
@@ -82,7 +80,7 @@ class LookupModule(LookupBase):
         site = plain(self._templar.template(variables.get("site_pins") or {}))
         host = pins.Host(plain(variables.get("ansible_facts") or {}))
         mirror = plain(self._templar.template((variables.get("site_facts") or {}).get("mirror") or {}))
-        bundle = {path.stem: plain(self._loader.load_from_file(str(path))) for path in sorted(BUNDLE.glob("*.yml"))}
+        bundle = collection_files.bundle()
         needed = {kind: self.get_option(kind) for kind in ("archive", "wheels")}
         try:
             site = mirror_clients.pins(bundle, site, mirror, str(variables.get("inventory_hostname", "")))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ansible_collections.onprem.dify.plugins.plugin_utils import collection_files
 
 # What a role installs it names in its vars, in variables of this ending ...
 _PACKAGES = "_packages"
@@ -138,7 +138,7 @@ def _vars(folder: Path, system: System) -> Iterator[Mapping[str, Any]]:
     own = next((folder / f"{name}.yml" for name in system.names if (folder / f"{name}.yml").is_file()), None)
     for path in (folder / "main.yml", own):
         if path is not None and path.is_file():
-            yield yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            yield collection_files.read(path) or {}
 
 
 def _named_in(role: Path, values: Mapping[str, Any]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
 from ansible_collections.onprem.dify.plugins.lookup import pin
+from ansible_collections.onprem.dify.plugins.plugin_utils.collection_files import ROOT
 
 Load = Callable[..., list[dict[str, Any]]]
 FACTS = {
@@ -44,7 +45,7 @@ def test_a_component_is_looked_up_as_plain_data(load: Load) -> None:
 
 def test_all_components_come_without_terms(load: Load) -> None:
     found = load()
-    assert sorted(entry["name"] for entry in found) == sorted(path.stem for path in pin.BUNDLE.glob("*.yml"))
+    assert sorted(entry["name"] for entry in found) == sorted(path.stem for path in (ROOT / "bundle").glob("*.yml"))
 
 
 def test_the_pins_of_a_site_are_data_of_its_inventory(load: Load) -> None:
