@@ -14,10 +14,10 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import hex_of
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import CHUNK, Store, StoreError, hash_file
@@ -28,6 +28,8 @@ PART = ".part-"
 SECONDS = 60
 # A name that is not found for a moment must not end a build of hours.
 PAUSES = (1.0, 3.0)
+
+_Result = TypeVar("_Result")
 
 
 class FetchError(Exception):
@@ -107,27 +109,25 @@ class Fetcher:
                 self._account(found, size)
                 return found
             address = self.sources.of(upstream)
-            for pause in (*PAUSES, None):
-                try:
-                    self._bring(name, address, digest, size)
-                    break
-                except (OSError, http.client.HTTPException, ValueError) as error:
-                    if pause is None or not _may_pass(error):
-                        raise FetchError(f"{name}: {address}: {_reason(error)}") from error
-                    self.meter.wait(pause)
+            self._try(name, address, lambda: self._bring(name, address, digest, size))
             return self.kept.right(digest)
 
     def digest_of(self, name: str, upstream: str) -> str:
         """The digest of what upstream has at an address just now. Nothing of it is kept."""
         address = self.sources.of(upstream)
-        for pause in (*PAUSES, None):
+        return self._try(name, address, lambda: self._hashed(address))
+
+    def _try(self, name: str, address: str, transfer: Callable[[], _Result]) -> _Result:
+        """The result of a transfer, which is tried again as long as that may help."""
+        pauses = iter(PAUSES)
+        while True:
             try:
-                return self._hashed(address)
+                return transfer()
             except (OSError, http.client.HTTPException, ValueError) as error:
+                pause = next(pauses, None)
                 if pause is None or not _may_pass(error):
                     raise FetchError(f"{name}: {address}: {_reason(error)}") from error
                 self.meter.wait(pause)
-        raise AssertionError(address)
 
     def _hashed(self, address: str) -> str:
         hashed = hashlib.sha256()
