@@ -167,7 +167,7 @@ def _to_resolve_faults(pin: Mapping[str, Any]) -> List[str]:
     for text in [*images, *archives.values()]:
         if "{version}" not in str(text):
             found.append(f"to_resolve: {text} has no {{version}}")
-    wanted = unresolved({**pin, "version": str(pin["version"]), "images": [], "archives": {}})
+    wanted = to_resolve(pin)
     placed = [{"name": name, "tag": tag, "digest": f"sha256:{'0' * 64}"} for name, tag in wanted.images]
     found += [f"to_resolve: {fault}" for fault in _images_faults(placed)]
     for architecture, url in wanted.archives.items():
