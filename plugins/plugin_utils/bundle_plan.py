@@ -88,7 +88,7 @@ def plan(
         if missing:
             left_out.append(f"{name} {version} for {', '.join(missing)}: its pin names no archive for it")
         if name == CONTROLLER and systems and not of_controllers:
-            left_out.append(f"{name} {version}: no controller runs on {', '.join(of_systems)}; {GIVE_PYTHON}")
+            left_out.append(f"{name} {version}: no controller runs on {', '.join(sorted(of_systems))}; {GIVE_PYTHON}")
         unknown = _unknown(pin, architectures)
         if unknown:
             left_out.append(f"{name} {version}: nobody gave a digest for {', '.join(unknown)}; {ASK}")
