@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, NamedTuple, Sequence
 
 from ansible_collections.onprem.dify.plugins.module_utils.dify_facts import endpoint
+from ansible_collections.onprem.dify.plugins.module_utils.firewall import POD_ENDS
 
-# Pods leave the cluster as their worker does, and the table knows them by these names.
-WORKERS = ("workers", "app", "all")
 # What a release calls the ends outside of the cluster, and the ends of the table.
 ENDS: Dict[str, Sequence[str]] = {
     "postgres": ("database", "postgres"),
@@ -36,7 +35,7 @@ class Way(NamedTuple):
 
 def out(site: Mapping[str, Any], given: Mapping[str, Mapping[str, Any]], end: str) -> List[Way]:
     """The ways from pods to an end outside. For services of the data tier there must be one."""
-    flows = [flow for flow in site["flows"] if flow["from"] in WORKERS and flow["to"] in ENDS[end]]
+    flows = [flow for flow in site["flows"] if flow["from"] in POD_ENDS and flow["to"] in ENDS[end]]
     if end not in ("postgres", "redis", "s3"):
         return [Way(list(flow["destinations"]), flow["port"], flow["protocol"]) for flow in flows]
     wanted = endpoint(site, given, end)
@@ -53,7 +52,7 @@ def users_in(site: Mapping[str, Any], node_port: int) -> List[str]:
     """Who may reach the port of the nodes behind which a tenant is."""
     found: List[str] = []
     for flow in site["flows"]:
-        if flow["to"] in WORKERS and flow["port"] == str(node_port) and flow["protocol"] == "tcp":
+        if flow["to"] in POD_ENDS and flow["port"] == str(node_port) and flow["protocol"] == "tcp":
             found += flow["sources"]
     if not found:
         raise FlowError(

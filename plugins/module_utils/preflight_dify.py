@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
 from ansible_collections.onprem.dify.plugins.module_utils import dify_rights, dify_settings, dify_tenants
-from ansible_collections.onprem.dify.plugins.module_utils.dify_flows import WORKERS
 from ansible_collections.onprem.dify.plugins.module_utils.dify_release import PIN, Release, queue_faults
+from ansible_collections.onprem.dify.plugins.module_utils.firewall import POD_ENDS
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_kubernetes import version
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import SITE, Finding, Inventory, show
 
@@ -50,7 +50,7 @@ def findings(inventory: Inventory) -> Iterator[Finding]:
 
 def _ways_in(inventory: Inventory, tenants: Sequence[Any]) -> Iterator[Finding]:
     flows = [*inventory.flows, *inventory.setting("site_extra_flows")]
-    open_ports = [str(flow.get("port")) for flow in flows if isinstance(flow, Mapping) and flow.get("to") in WORKERS]
+    open_ports = [str(flow.get("port")) for flow in flows if isinstance(flow, Mapping) and flow.get("to") in POD_ENDS]
     for index, tenant in enumerate(tenants):
         number = str(tenant.get("number") or 1) if isinstance(tenant, Mapping) else ""
         if number.isdigit() and str(dify_tenants.node_port(int(number))) not in open_ports:
