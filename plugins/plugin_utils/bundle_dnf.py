@@ -94,10 +94,14 @@ class Dnf(Manager):
         bad = [one["name"] for one in answer["packages"] if not one["digest"].startswith("sha256:")]
         if bad:
             raise DnfError(f"{self.target}: its index has no SHA-256 of {', '.join(bad)}")
+        # Indexes are large: those of a repository from which nothing is taken are not read.
+        taken: dict[str, set[str]] = {}
+        for one in answer["packages"]:
+            taken.setdefault(one["repository"], set()).add(one["digest"])
         stanzas = {
             kind: {
-                name: dict(_stanzas(Path(files[kind]), kind, _digests(answer["packages"], name)))
-                for name, files in answer["indexes"].items()
+                name: dict(_stanzas(Path(answer["indexes"][name][kind]), kind, digests))
+                for name, digests in taken.items()
             }
             for kind in ("primary", "filelists")
         }
@@ -158,10 +162,6 @@ class Dnf(Manager):
             primary=_placed(primary[digest], path),
             filelists=filelists[digest],
         )
-
-
-def _digests(packages: Iterable[Mapping[str, Any]], repository: str) -> set[str]:
-    return {str(one["digest"]) for one in packages if one["repository"] == repository}
 
 
 def _order(package: Package) -> tuple[str, str, str]:
