@@ -151,17 +151,14 @@ class Archive(NamedTuple):
     run: Run
 
     def install(self, wish: Wish) -> None:
-        download, fresh = wish.beside("download"), wish.beside("new")
+        download = wish.beside("download")
         _remove(download)
-        _remove(fresh)
         try:
-            fetch(self.opener, self.url, download, self.sha256)
-            unpack(download, fresh, self.strip)
-            _complete(fresh, wish, {"url": self.url}, self.run)
-            _move_in(fresh, wish)
+            with _fresh(wish, self.url, self.run) as fresh:
+                fetch(self.opener, self.url, download, self.sha256)
+                unpack(download, fresh, self.strip)
         finally:
             _remove(download)
-            _remove(fresh)
 
 
 class Program(NamedTuple):
@@ -173,17 +170,11 @@ class Program(NamedTuple):
     run: Run
 
     def install(self, wish: Wish) -> None:
-        fresh = wish.beside("new")
-        _remove(fresh)
-        try:
+        with _fresh(wish, self.url, self.run) as fresh:
             fresh.mkdir(mode=0o755)
             program = fresh / wish.name
             fetch(self.opener, self.url, program, self.sha256)
             program.chmod(0o755)
-            _complete(fresh, wish, {"url": self.url}, self.run)
-            _move_in(fresh, wish)
-        finally:
-            _remove(fresh)
 
 
 class Venv(NamedTuple):
@@ -335,6 +326,19 @@ def _complete(path: Path, wish: Wish, origin: Mapping[str, str], run: Run) -> No
     beside.chmod(0o644)
     beside.replace(path / RECORD)
     _must(run, ["sync", "--file-system", str(path)])
+
+
+@contextlib.contextmanager
+def _fresh(wish: Wish, url: str, run: Run) -> Iterator[Path]:
+    """Where a version is made: once complete it takes its place, a failed one goes."""
+    fresh = wish.beside("new")
+    _remove(fresh)
+    try:
+        yield fresh
+        _complete(fresh, wish, {"url": url}, run)
+        _move_in(fresh, wish)
+    finally:
+        _remove(fresh)
 
 
 def _move_in(fresh: Path, wish: Wish) -> None:
