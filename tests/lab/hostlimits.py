@@ -24,12 +24,17 @@ def inotify_of(host: Host) -> int:
 
 def in_use(processes: Path = Path("/proc")) -> int:
     """Inotify instances of the whole machine: other labs count against the same limit."""
-    found = set()
-    for descriptor in processes.glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            if str(descriptor.readlink()).startswith("anon_inode:inotify"):
-                found.add(descriptor)
-    return len(found)
+    return sum(map(_inotify_of_process, processes.glob("[0-9]*")))
+
+
+def _inotify_of_process(process: Path) -> int:
+    """Any process may end while it is looked at, and any of its files be closed."""
+    found = 0
+    with suppress(OSError):
+        for descriptor in (process / "fd").iterdir():
+            with suppress(OSError):
+                found += str(descriptor.readlink()).startswith("anon_inode:inotify")
+    return found
 
 
 def check(hosts: Iterable[Host], used: int = 0, setting: Path = INOTIFY) -> None:

@@ -39,3 +39,12 @@ def test_what_is_in_use_is_found_at_the_processes(tmp_path):
     (tmp_path / "17/fd/3").symlink_to("anon_inode:inotify")
     (tmp_path / "17/fd/4").symlink_to("/dev/null")
     assert in_use(tmp_path) == 1
+
+
+def test_a_process_that_ends_while_it_is_looked_at_is_no_reason_to_stop(tmp_path):
+    for process in ("17", "18/fd"):
+        (tmp_path / process).mkdir(parents=True)
+    # There when it is found, and nothing to list a moment later.
+    (tmp_path / "17/fd").write_text("")
+    (tmp_path / "18/fd/3").symlink_to("anon_inode:inotify")
+    assert in_use(tmp_path) == 1
