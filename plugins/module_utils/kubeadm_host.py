@@ -160,6 +160,11 @@ def bring(module: Any, what: str, run: Callable[[Host, Dict[str, Any]], str]) ->
     module.exit_json(changed=changed, action=action, diff=diff)
 
 
+def completed(documents: Sequence[Document], kind: str, **fields: Any) -> List[Document]:
+    """The documents, the one of a kind with what is not known before it is used."""
+    return [{**document, **fields} if document["kind"] == kind else document for document in documents]
+
+
 def objects(text: str) -> List[Dict[str, Any]]:
     """The objects of what kubectl printed as JSON: one, a list, or nothing."""
     if not text.strip():

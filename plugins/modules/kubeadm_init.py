@@ -56,13 +56,12 @@ action:
   type: str
 """
 
-import copy
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.onprem.dify.plugins.module_utils import kubeadm_state
-from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import Host, bring
+from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import Host, bring, completed
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import random_text
 
 SPEC = {
@@ -82,18 +81,21 @@ def main() -> None:
 
 
 def run(host: Host, params: Dict[str, Any]) -> str:
-    action = kubeadm_state.action(host.found(), kubeadm_state.INIT)
+    found = host.found()
+    action = kubeadm_state.action(found, kubeadm_state.INIT)
     if action == "none":
         host.wait_for("the Kubernetes API does not answer", params["patience"], "get", "--raw=/readyz")
         return action
     if action == "anew":
-        if "kube-apiserver.yaml" in host.found().manifests and whole(host, params["name"], patience=30):
+        if "kube-apiserver.yaml" in found.manifests and whole(host, params["name"], patience=30):
             host.end()
             return "finish"
         host.reset()
     host.begin(kubeadm_state.INIT)
     token = random_text(6), random_text(16)
-    with host.configuration(with_token(params["documents"], ".".join(token))) as path:
+    # Without one of ours kubeadm makes a token that is valid for a day.
+    tokens = [{"token": ".".join(token), "ttl": "15m0s", "description": "of the first start"}]
+    with host.configuration(completed(params["documents"], "InitConfiguration", bootstrapTokens=tokens)) as path:
         host.kubeadm("init", f"--config={path}", "--skip-token-print", "--skip-certificate-key-print")
     host.wait_for("the API does not hold the new node", params["patience"], "get", f"node/{params['name']}")
     if not whole(host, params["name"], patience=params["patience"]):
@@ -111,15 +113,6 @@ def whole(host: Host, name: str, patience: float) -> bool:
         return False
     words = ["get", "--namespace=kube-system", "--output=name", f"node/{name}", *WHOLE]
     return host.try_kubectl(*words)[0] == 0
-
-
-def with_token(documents: List[Dict[str, Any]], token: str) -> List[Dict[str, Any]]:
-    """Without one of ours kubeadm makes a token that is valid for a day."""
-    changed = copy.deepcopy(documents)
-    for document in changed:
-        if document["kind"] == "InitConfiguration":
-            document["bootstrapTokens"] = [{"token": token, "ttl": "15m0s", "description": "of the first start"}]
-    return changed
 
 
 if __name__ == "__main__":

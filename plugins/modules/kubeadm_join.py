@@ -76,14 +76,13 @@ action:
 """
 
 import base64
-import copy
 import json
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Mapping
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.onprem.dify.plugins.module_utils import kubeadm_state
-from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import ADMIN, KUBELET, Host, bring
+from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import ADMIN, KUBELET, Host, bring, completed
 
 SPEC = {
     "name": {"type": "str", "required": True},
@@ -102,12 +101,13 @@ def main() -> None:
 
 
 def run(host: Host, params: Dict[str, Any]) -> str:
-    action = kubeadm_state.action(host.found(), kubeadm_state.JOIN)
+    found = host.found()
+    action = kubeadm_state.action(found, kubeadm_state.JOIN)
     if action == "none":
         return action
     control_plane = "controlPlane" in params["documents"][0]
     if action == "anew":
-        if host.found().record == kubeadm_state.JOIN and arrived(host, params["name"], control_plane, patience=10):
+        if found.record == kubeadm_state.JOIN and arrived(host, params["name"], control_plane, patience=10):
             host.end()
             return "finish"
         host.reset()
@@ -133,9 +133,7 @@ def arrived(host: Host, name: str, control_plane: bool, patience: float) -> bool
     try:
         host.wait_for("no node", patience, "get", "--output=name", f"node/{name}", access=KUBELET)
         if control_plane:
-            host.wait_for(
-                "not ready", patience, "get", "--server=https://127.0.0.1:6443", "--raw=/readyz", access=ADMIN
-            )
+            host.wait_for("not ready", patience, "get", f"--server={OWN_API}", "--raw=/readyz", access=ADMIN)
     except kubeadm_state.KubeadmError:
         return False
     role = "--selector=node-role.kubernetes.io/control-plane"
@@ -161,12 +159,11 @@ def discovery(params: Dict[str, Any]) -> Dict[str, Any]:
     }
 
 
-def with_discovery(documents: List[Dict[str, Any]], path: str, key: str) -> List[Dict[str, Any]]:
-    changed = copy.deepcopy(documents)
-    changed[0]["discovery"] = {"file": {"kubeConfigPath": path}}
-    if "controlPlane" in changed[0]:
-        changed[0]["controlPlane"]["certificateKey"] = key
-    return changed
+def with_discovery(documents: List[Dict[str, Any]], path: str, key: str) -> List[Mapping[str, Any]]:
+    fields: Dict[str, Any] = {"discovery": {"file": {"kubeConfigPath": path}}}
+    if "controlPlane" in documents[0]:
+        fields["controlPlane"] = {**documents[0]["controlPlane"], "certificateKey": key}
+    return completed(documents, "JoinConfiguration", **fields)
 
 
 if __name__ == "__main__":

@@ -77,16 +77,15 @@ authority:
   type: str
 """
 
-import copy
 import datetime
 import json
 import secrets
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.onprem.dify.plugins.module_utils import kubeadm_state
-from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import KUBERNETES, Host
+from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import KUBERNETES, Host, completed
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import random_text
 
 SPEC = {
@@ -125,7 +124,7 @@ def invite(host: Host, params: Dict[str, Any]) -> Dict[str, str]:
     key = ""
     if params["control_planes"]:
         key = secrets.token_hex(32)
-        with host.configuration(with_key(params["documents"], key)) as path:
+        with host.configuration(completed(params["documents"], "InitConfiguration", certificateKey=key)) as path:
             host.kubeadm("init", "phase", "upload-certs", "--upload-certs", f"--config={path}")
     authority = (KUBERNETES / "pki/ca.crt").read_text(encoding="utf-8")
     return {"token": ".".join(token), "certificate_key": key, "authority": authority}
@@ -154,14 +153,6 @@ def manifest(identity: str, secret: str, end: datetime.datetime) -> Dict[str, An
             "description": DESCRIPTION,
         },
     }
-
-
-def with_key(documents: List[Dict[str, Any]], key: str) -> List[Dict[str, Any]]:
-    changed = copy.deepcopy(documents)
-    for document in changed:
-        if document["kind"] == "InitConfiguration":
-            document["certificateKey"] = key
-    return changed
 
 
 if __name__ == "__main__":
