@@ -28,12 +28,13 @@ SECURITY = "pod-security.kubernetes.io"
 def manifests(build: Build, given: Mapping[str, Mapping[str, Any]]) -> Dict[str, List[Object]]:
     """`foundation` is there before a pod, `migration` is done before `workloads`."""
     configuration = dify_router.configuration(build)
-    size = build.size(ROUTER)
+    deployments = build.deployments()
     pods = {
         name: dify_pods.template(build, name, entry, build.services[entry["service"]])
-        for name, entry in build.deployments().items()
+        for name, entry in deployments.items()
     }
-    pods[ROUTER] = dify_pods.router(build, size, configuration)
+    deployments[ROUTER] = {"service": ROUTER, "size": build.size(ROUTER)}
+    pods[ROUTER] = dify_pods.router(build, deployments[ROUTER]["size"], configuration)
     jobs = {
         name: dify_pods.template(build, name, {"service": name, "size": build.size(name), "queues": []}, service)
         for name, service in build.services.items()
@@ -53,8 +54,8 @@ def manifests(build: Build, given: Mapping[str, Mapping[str, Any]]) -> Dict[str,
         ],
         "migration": [dify_workloads.job(build, name, pod) for name, pod in jobs.items()],
         "workloads": [
-            *(dify_workloads.deployment(build, name, pod) for name, pod in pods.items()),
-            *dify_workloads.budgets(build, list(pods)),
+            *(dify_workloads.deployment(build, name, entry, pods[name]) for name, entry in deployments.items()),
+            *(dify_workloads.budget(build, name, entry) for name, entry in deployments.items()),
         ],
     }
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping
 
 from ansible_collections.onprem.dify.plugins.module_utils import dify_pods
 from ansible_collections.onprem.dify.plugins.module_utils.dify_build import Build, digest
@@ -54,14 +54,14 @@ def job(build: Build, name: str, pod: Mapping[str, Any]) -> Object:
     }
 
 
-def deployment(build: Build, name: str, pod: Mapping[str, Any]) -> Object:
-    service = build.services.get(_service_of(pod), {})
-    size = _size(build, name)
+def deployment(build: Build, name: str, entry: Mapping[str, Any], pod: Mapping[str, Any]) -> Object:
+    """`entry`: its service and its size."""
+    service = build.services.get(entry["service"], {})
     labels = dify_pods.selector(build, name)
     template = {**pod, "spec": dict(pod["spec"])}
     rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
     spec: Dict[str, Any] = {
-        "replicas": size["replicas"],
+        "replicas": entry["size"]["replicas"],
         "revisionHistoryLimit": 3,
         "progressDeadlineSeconds": 900,
         "strategy": {"type": "Recreate"} if service.get("single") else rolling,
@@ -74,27 +74,14 @@ def deployment(build: Build, name: str, pod: Mapping[str, Any]) -> Object:
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": build.meta(name, build.namespace(service), _service_of(pod), name),
+        "metadata": build.meta(name, build.namespace(service), entry["service"], name),
         "spec": spec,
     }
 
 
-def _service_of(pod: Mapping[str, Any]) -> str:
-    return str(pod["spec"]["containers"][0]["name"])
-
-
-def _size(build: Build, name: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = build.size(ROUTER) if name == ROUTER else build.deployments()[name]["size"]
-    return found
-
-
-def budgets(build: Build, names: Sequence[str]) -> List[Object]:
+def budget(build: Build, name: str, entry: Mapping[str, Any]) -> Object:
     """One at a time may be taken away on purpose. That holds for single ones too, or no node could be emptied."""
-    made = []
-    for name in names:
-        entry = build.deployments().get(name, {"service": ROUTER})
-        namespace = build.namespace(build.services.get(entry["service"], {}))
-        spec = {"maxUnavailable": 1, "selector": {"matchLabels": dify_pods.selector(build, name)}}
-        metadata = build.meta(name, namespace, entry["service"], name)
-        made.append({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec})
-    return made
+    namespace = build.namespace(build.services.get(entry["service"], {}))
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": dify_pods.selector(build, name)}}
+    metadata = build.meta(name, namespace, entry["service"], name)
+    return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec}
