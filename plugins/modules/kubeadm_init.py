@@ -58,11 +58,10 @@ action:
 
 from typing import Any, Dict
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.onprem.dify.plugins.module_utils import kubeadm_state
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import Host, bring, completed
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import random_text
+from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
 
 SPEC = {
     "name": {"type": "str", "required": True},
@@ -77,7 +76,7 @@ WHOLE = (
 
 
 def main() -> None:
-    bring(AnsibleModule(argument_spec=SPEC, supports_check_mode=True), kubeadm_state.INIT, run)
+    bring(QuietModule(argument_spec=SPEC, supports_check_mode=True), kubeadm_state.INIT, run)
 
 
 def run(host: Host, params: Dict[str, Any]) -> str:

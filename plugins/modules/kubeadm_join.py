@@ -79,10 +79,9 @@ import base64
 import json
 from typing import Any, Dict, List, Mapping
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.onprem.dify.plugins.module_utils import kubeadm_state
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import ADMIN, KUBELET, Host, bring, completed
+from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
 
 SPEC = {
     "name": {"type": "str", "required": True},
@@ -97,7 +96,7 @@ OWN_API = "https://127.0.0.1:6443"
 
 
 def main() -> None:
-    bring(AnsibleModule(argument_spec=SPEC, supports_check_mode=True), kubeadm_state.JOIN, run)
+    bring(QuietModule(argument_spec=SPEC, supports_check_mode=True), kubeadm_state.JOIN, run)
 
 
 def run(host: Host, params: Dict[str, Any]) -> str:

@@ -67,11 +67,10 @@ import json
 import time
 from typing import Any, Dict, List
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.onprem.dify.plugins.module_utils import kubernetes_objects as wanted
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import ADMIN, Host, objects
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
+from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
 
 SPEC = {
     "nodes": {
@@ -89,7 +88,7 @@ SPEC = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    module = QuietModule(argument_spec=SPEC, supports_check_mode=True)
     host = Host(module)
     try:
         found = see(host, module.params, module.check_mode)

@@ -64,11 +64,10 @@ changed_objects:
 import time
 from typing import Any, Dict, List
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.onprem.dify.plugins.module_utils import kubernetes_objects as wanted
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import ADMIN, Host, objects
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
+from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
 
 SPEC = {
     "objects": {"type": "list", "elements": "dict", "required": True},
@@ -81,7 +80,7 @@ APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager=onprem.
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
+    module = QuietModule(argument_spec=SPEC, supports_check_mode=True)
     params, host = module.params, Host(module)
     try:
         changes = differences(host, params["objects"], module.check_mode)
