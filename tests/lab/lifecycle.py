@@ -42,14 +42,13 @@ def up(lab: Lab, hosts: tuple[Host, ...]) -> None:
     progress = Progress()
     members = members_of(lab.name)
     with locked(lab):
-        starting = [host for host in hosts if host.kind == NODE and not members.running(host.name)]
-        hostlimits.check(starting, hostlimits.in_use())
+        off = [host for host in hosts if not members.running(host.name)]
+        hostlimits.check([host for host in off if host.kind == NODE], hostlimits.in_use())
         ssh.make_key(lab)
         bases = _ensure_images(lab, hosts, members, progress)
         network.up(lab)
         packages.up(lab, members)
         site_files.up(lab, members, progress)
-        off = [host for host in hosts if not members.running(host.name)]
         with progress.counting("machines answer ssh", len(hosts)):
             # All known hosts are written before the first login, and a VM is slower than eight nodes.
             _in_parallel(lambda host: prepare(lab, host, bases[host.name]), hosts)
