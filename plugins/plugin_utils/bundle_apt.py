@@ -210,10 +210,11 @@ class Apt(Manager):
 
     def _run(self, *words: str) -> str:
         environment = {**os.environ, "APT_CONFIG": str(self.work / "apt.conf"), "LC_ALL": "C.UTF-8"}
-        done = run(words, environment, self._meter, self._inherit)
+        done = run(words, environment, self._meter.check, self._inherit)
+        output = done.output.decode()
         if done.code != 0:
-            raise AptError(f"{self.target}: {' '.join(words[:2])}: {complaint(done.errors + done.output)}")
-        return done.output
+            raise AptError(f"{self.target}: {' '.join(words[:2])}: {complaint(done.errors + output)}")
+        return output
 
 
 def complaint(output: str) -> str:

@@ -128,7 +128,7 @@ class Dnf(Manager):
         with tempfile.TemporaryFile("w+") as file:
             json.dump(question, file)
             file.seek(0)
-            done = run([PYTHON, "-I", str(SOLVE)], os.environ, self._meter, self._inherit, file)
+            done = run([PYTHON, "-I", str(SOLVE)], os.environ, self._meter.check, self._inherit, file)
         if done.code != 0:
             lines = [line for line in done.errors.splitlines() if line.strip()] or ["dnf failed and did not say why"]
             raise DnfError(f"{self.target}: {lines[-1]}")

@@ -15,7 +15,6 @@ import io
 import json
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,11 +24,10 @@ from typing import Any
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import MEDIA_TYPES, Blob, Image, hex_of
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import StoreError
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import FetchError, Kept
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_program import run
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_progress import Meter
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import Sources
 
-# How often a running copy is looked at.
-GLANCE = 0.3
 # What skopeo calls a layer that is still coming.
 _COMING = "oci-put-blob*"
 
@@ -223,30 +221,23 @@ class Images:
         self, words: Sequence[str], coming: Sequence[str] = (), sizes: Mapping[str, int] | None = None
     ) -> bytes:
         """Run skopeo, and count what it has brought meanwhile."""
-        command = ["skopeo", *words]
-        with subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=self._inherit
-        ) as process:
-            counted = 0
-            try:
-                while True:
-                    with suppress(subprocess.TimeoutExpired):
-                        output, errors = process.communicate(timeout=GLANCE)
-                        break
-                    counted = self._count(counted, coming, sizes or {})
-            except BaseException:
-                process.kill()
-                raise
-        if process.returncode != 0:
-            raise FetchError(_reason(errors.decode(errors="replace")))
-        self._count(counted, coming, sizes or {})
-        return output
+        counted = 0
 
-    def _count(self, counted: int, coming: Sequence[str], sizes: Mapping[str, int]) -> int:
+        def count() -> None:
+            nonlocal counted
+            before, counted = counted, max(counted, self._brought(coming, sizes or {}))
+            self.meter.count(counted - before)
+
+        done = run(["skopeo", *words], os.environ, count, self._inherit)
+        if done.code != 0:
+            raise FetchError(_reason(done.errors))
+        count()
+        return done.output
+
+    def _brought(self, coming: Sequence[str], sizes: Mapping[str, int]) -> int:
+        """Bytes of these layers that are here, of whole ones and of those on their way."""
         whole = sum(sizes[layer] for layer in coming if (self._layers / hex_of(layer)).exists())
-        now = max(counted, min(whole + sum(_sizes(self._layout)), sum(sizes[layer] for layer in coming)))
-        self.meter.count(now - counted)
-        return now
+        return min(whole + sum(_sizes(self._layout)), sum(sizes[layer] for layer in coming))
 
 
 def _sizes(layout: Path) -> Iterator[int]:

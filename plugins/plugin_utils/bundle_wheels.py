@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_store import hash_file
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import FetchError, Kept
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_program import run
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_progress import Meter
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_sources import Sources
 
@@ -191,27 +191,9 @@ class Wheels:
 
     def _pip(self, wish: Wish, *words: str) -> None:
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *words]
-        with subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=_environment(os.environ),
-            pass_fds=self._inherit,
-        ) as process:
-            try:
-                while True:
-                    try:
-                        _output, errors = process.communicate(timeout=1)
-                        break
-                    except subprocess.TimeoutExpired:
-                        self.meter.check()
-            except BaseException:
-                process.kill()
-                raise
-        if process.returncode != 0:
-            raise FetchError(f"{wish.where}: {complaint(errors)}")
+        done = run(command, _environment(os.environ), self.meter.check, self._inherit)
+        if done.code != 0:
+            raise FetchError(f"{wish.where}: {complaint(done.errors)}")
 
 
 def complaint(errors: str) -> str:
