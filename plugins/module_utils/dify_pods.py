@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Sequence
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from ansible_collections.onprem.dify.plugins.module_utils import dify_facts, dify_proxy, dify_secrets, dify_settings
 from ansible_collections.onprem.dify.plugins.module_utils.dify_build import PREFIX, Build, digest
+from ansible_collections.onprem.dify.plugins.module_utils.dify_release import ROUTER, ROUTER_PORT
+
+# Where a volume is mounted, and the volume.
+Folder = Tuple[str, Dict[str, Any]]
 
 CONFIGURATION = "/etc/onprem-dify/configuration"
 AUTHORITIES_FOLDER = dify_facts.AUTHORITIES.rpartition("/")[0]
@@ -28,47 +32,66 @@ def settings_map(family: str) -> str:
 def template(build: Build, name: str, entry: Mapping[str, Any], service: Mapping[str, Any]) -> Dict[str, Any]:
     """The pod of a service. `entry`: its size and its queues."""
     family = service.get("settings", "")
+    image = build.release["images"][service["image"]]["reference"]
     folders = _folders(build, service)
-    container: Dict[str, Any] = {
-        "name": entry["service"],
-        "image": build.release["images"][service["image"]]["reference"],
-        "imagePullPolicy": "IfNotPresent",
-        **_environment(build, service, entry["queues"]),
-        "resources": _resources(entry["size"]),
-        "securityContext": _container_security(service),
-        "volumeMounts": [_mount(volume, path) for path, volume in folders],
-        **probes(service),
-    }
+    container = _container(entry["service"], image, entry["size"], folders, service)
+    container.update(_environment(build, service, entry["queues"]))
     if service.get("proxy"):
         container["command"] = ["squid", "-N", "-f", f"{CONFIGURATION}/squid.conf"]
-    if "port" in service:
-        container["ports"] = [{"name": "main", "containerPort": service["port"], "protocol": "TCP"}]
-        # The endpoints of a service are a moment behind its pods.
-        container["lifecycle"] = {"preStop": {"sleep": {"seconds": 5}}}
     marks: Dict[str, str] = {}
     if family:
         marks["settings"] = digest([build.family_settings(family), build.wishes.authorities])
         marks["secrets"] = build.checksums[family]
     elif service.get("proxy"):
         marks["settings"] = digest(dify_proxy.configuration(build, service["proxy"]))
-    return pod(build, name, entry["service"], container, folders, marks, _pod_security(service), service)
+    return _pod(build, name, container, folders, marks, service)
 
 
-def pod(
+def router(build: Build, size: Mapping[str, Any], configuration: str) -> Dict[str, Any]:
+    """The pod that lets the users in."""
+    service = {"health": {"tcp": True}, "port": ROUTER_PORT, "user": ROUTER_USER}
+    folders = [
+        ("/tmp", {"name": "tmp", "emptyDir": {"sizeLimit": SCRATCH}}),
+        (CONFIGURATION, {"name": "configuration", "configMap": {"name": ROUTER}}),
+        (TLS_FOLDER, {"name": "tls", "secret": {"secretName": TLS}}),
+    ]
+    container = _container(ROUTER, build.wishes.router_image, size, folders, service)
+    container["command"] = ["nginx", "-c", f"{CONFIGURATION}/nginx.conf", "-g", "daemon off;"]
+    return _pod(build, ROUTER, container, folders, {"settings": digest(configuration)}, service)
+
+
+def _container(
+    name: str, image: str, size: Mapping[str, Any], folders: Sequence[Folder], service: Mapping[str, Any]
+) -> Dict[str, Any]:
+    found: Dict[str, Any] = {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": _resources(size),
+        "securityContext": _container_security(service),
+        "volumeMounts": [_mount(volume, path) for path, volume in folders],
+        **probes(service),
+    }
+    if "port" in service:
+        found["ports"] = [{"name": "main", "containerPort": service["port"], "protocol": "TCP"}]
+        # The endpoints of a service are a moment behind its pods.
+        found["lifecycle"] = {"preStop": {"sleep": {"seconds": 5}}}
+    return found
+
+
+def _pod(
     build: Build,
     name: str,
-    service_name: str,
     container: Mapping[str, Any],
-    folders: Sequence[tuple[str, Dict[str, Any]]],
+    folders: Sequence[Folder],
     marks: Mapping[str, str],
-    security: Mapping[str, Any],
     service: Mapping[str, Any],
 ) -> Dict[str, Any]:
     spec: Dict[str, Any] = {
         "serviceAccountName": name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": dict(security),
+        "securityContext": _pod_security(service),
         "terminationGracePeriodSeconds": 300 if service.get("queues") else 60,
         "containers": [dict(container)],
         "volumes": [volume for _path, volume in folders],
@@ -77,7 +100,7 @@ def pod(
         spec.update(dnsPolicy="None", dnsConfig={"nameservers": ["127.0.0.1"]})
     elif service.get("settings") and not service.get("isolated"):
         spec["hostAliases"] = build.aliases
-    metadata: Dict[str, Any] = {"labels": build.labels(service_name, name)}
+    metadata: Dict[str, Any] = {"labels": build.labels(container["name"], name)}
     metadata["annotations"] = {f"onprem.dify/{mark}": value for mark, value in marks.items()}
     return {"metadata": metadata, "spec": spec}
 
@@ -97,7 +120,7 @@ def _environment(build: Build, service: Mapping[str, Any], queues: Sequence[str]
     return {**found, "env": entries} if entries else found
 
 
-def _folders(build: Build, service: Mapping[str, Any]) -> List[tuple[str, Dict[str, Any]]]:
+def _folders(build: Build, service: Mapping[str, Any]) -> List[Folder]:
     """What is mounted where, with its volume."""
     kept = {service[use]: claim for use, claim in (("uploads", "uploads"), ("packages", "packages")) if use in service}
     purposes = {"uploads": "uploads", "packages": "plugins"}
@@ -133,11 +156,8 @@ def _pod_security(service: Mapping[str, Any]) -> Dict[str, Any]:
     found: Dict[str, Any] = {"seccompProfile": {"type": "RuntimeDefault"}}
     if "root" in service:
         return {**found, "runAsUser": 0}
-    return {**found, **user(service["user"])}
-
-
-def user(number: int) -> Dict[str, Any]:
-    return {"runAsNonRoot": True, "runAsUser": number, "runAsGroup": number, "fsGroup": number}
+    number = service["user"]
+    return {**found, "runAsNonRoot": True, "runAsUser": number, "runAsGroup": number, "fsGroup": number}
 
 
 def _container_security(service: Mapping[str, Any]) -> Dict[str, Any]:
@@ -178,30 +198,6 @@ def _question(health: Mapping[str, Any]) -> Dict[str, Any]:
         return {"tcpSocket": {"port": "main"}}
     headers = [{"name": name, "value": value} for name, value in health.get("headers", {}).items()]
     return {"httpGet": {"path": health["http"], "port": "main", **({"httpHeaders": headers} if headers else {})}}
-
-
-def router(build: Build, size: Mapping[str, Any], configuration: str) -> Dict[str, Any]:
-    """The pod that lets the users in."""
-    service = {"health": {"tcp": True}, "port": 8443}
-    folders = [
-        ("/tmp", {"name": "tmp", "emptyDir": {"sizeLimit": SCRATCH}}),
-        (CONFIGURATION, {"name": "configuration", "configMap": {"name": "router"}}),
-        (TLS_FOLDER, {"name": "tls", "secret": {"secretName": TLS}}),
-    ]
-    container = {
-        "name": "router",
-        "image": build.wishes.router_image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["nginx", "-c", f"{CONFIGURATION}/nginx.conf", "-g", "daemon off;"],
-        "ports": [{"name": "main", "containerPort": service["port"], "protocol": "TCP"}],
-        "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
-        "resources": _resources(size),
-        "securityContext": _container_security(service),
-        "volumeMounts": [_mount(volume, path) for path, volume in folders],
-        **probes(service),
-    }
-    security = {"seccompProfile": {"type": "RuntimeDefault"}, **user(ROUTER_USER)}
-    return pod(build, "router", "router", container, folders, {"settings": digest(configuration)}, security, service)
 
 
 def selector(build: Build, name: str) -> Dict[str, str]:

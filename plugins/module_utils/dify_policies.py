@@ -10,11 +10,10 @@ from urllib.parse import urlsplit
 
 from ansible_collections.onprem.dify.plugins.module_utils import dify_flows
 from ansible_collections.onprem.dify.plugins.module_utils.dify_build import PREFIX, Build
-from ansible_collections.onprem.dify.plugins.module_utils.dify_release import OUTSIDE, ROUTER
+from ansible_collections.onprem.dify.plugins.module_utils.dify_release import OUTSIDE, ROUTER, ROUTER_PORT
 
 Peer = Dict[str, Any]
 
-ROUTER_PORT = 8443
 PORTS = {"http": 80, "https": 443}
 NAMESPACE = "kubernetes.io/metadata.name"
 

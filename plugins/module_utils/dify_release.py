@@ -17,6 +17,7 @@ Release = Mapping[str, Any]
 PIN = "dify"
 # What lets the users in. It is no part of a release.
 ROUTER = "router"
+ROUTER_PORT = 8443
 # What is not Dify, and where its pods open connections to.
 OUTSIDE = ("models", "packages", "postgres", "redis", "s3", "smtp")
 PATH = re.compile(r"/[A-Za-z0-9._/-]*")

@@ -9,6 +9,7 @@ from typing import Any, List, Mapping
 
 from ansible_collections.onprem.dify.plugins.module_utils.dify_build import Build
 from ansible_collections.onprem.dify.plugins.module_utils.dify_pods import TLS_FOLDER
+from ansible_collections.onprem.dify.plugins.module_utils.dify_release import ROUTER_PORT
 
 # What Dify allows where nobody says otherwise: megabytes of an upload, bytes of a plugin, seconds of a run.
 UPLOADS = {
@@ -48,9 +49,9 @@ def configuration(build: Build) -> str:
         f"  ssl_certificate {TLS_FOLDER}/tls.crt;",
         f"  ssl_certificate_key {TLS_FOLDER}/tls.key;",
         # Who asks for another host name is at the wrong tenant.
-        "  server { listen 8443 ssl default_server; return 421; }",
+        f"  server {{ listen {ROUTER_PORT} ssl default_server; return 421; }}",
         "  server {",
-        "    listen 8443 ssl;",
+        f"    listen {ROUTER_PORT} ssl;",
         f"    server_name {build.tenant['hostname']};",
         f"    client_max_body_size {body_megabytes(settings)}m;",
         "    proxy_http_version 1.1;",
