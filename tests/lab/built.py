@@ -16,11 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import bundles, cgroups, debian, packages, topology
-from .artifacts import store
+from . import bundles, cgroups, debian, packages, site_files, topology
 from .bundles import home, key, signer
 from .errors import LabError
-from .sources import of_this_machine
 from .upstream import pinned
 from .upstream.registry import noise
 
@@ -74,11 +72,7 @@ def _content(url: str) -> bytes:
 
 def _pins(contents: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """With the versions of packages that Debian has today."""
-    components = debian.bundle()
-    names = [name for pin in components.values() for name in debian.package_names(pin)]
-    folder = store.root(topology.cache_root()) / "versions"
-    offer = debian.offer(of_this_machine(), SUITE, pinned.ARCHITECTURE, names, folder)
-    versions = debian.pins(components, offer["versions"], SUITE)
+    versions, _ = site_files.of_debian(SUITE, pinned.ARCHITECTURE, topology.cache_root())
     return {name: {**versions.get(name, {}), **contents.get(name, {})} for name in sorted({*versions, *contents})}
 
 
@@ -93,14 +87,9 @@ def _run(file: Path, variables: dict[str, Any]) -> float:
     return time.monotonic() - started
 
 
-def write(file: Path, found: dict[str, Any]) -> None:
-    """What the inventory of a site reads."""
-    file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-
-
 def main() -> None:
     found = build(home() / "scenario", lambda upstream: upstream.serve(debian.bundle(), _content))
-    write(home() / "scenario.json", found)
+    site_files.write(home() / "scenario.json", found)
     packages.down(cgroups.members_of(topology.read(sys.argv[1]).name))
 
 

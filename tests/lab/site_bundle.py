@@ -10,7 +10,7 @@ import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from . import built, bundles, debian, lifecycle, topology
+from . import built, bundles, debian, lifecycle, site_files, topology
 from .artifacts import catalogue, golang, images, layout, store
 from .artifacts.images import OWN
 from .cgroups import members_of
@@ -85,7 +85,7 @@ def main() -> None:
     folder = bundles.home() / kubernetes
     earlier = [str(path.parent) for path in bundles.home().glob("*/lock.json") if path.parent != folder]
     found = built.build(folder, serve, bundle_release=RELEASES[kubernetes], bundle_earlier=earlier)
-    built.write(folder.with_suffix(".json"), found)
+    site_files.write(folder.with_suffix(".json"), found)
 
 
 if __name__ == "__main__":

@@ -54,12 +54,16 @@ def from_mirror(lab: Lab) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Pins of packages as the machine's mirror has them, and the repositories that it has besides the release."""
     if lab.suite not in debian.SYSTEM:
         return {}, []
+    pins, suites = of_debian(lab.suite, golang.ARCHITECTURE, lab.cache)
+    return pins, debian.repositories(suites, lab.suite, lab.mirror)
+
+
+def of_debian(suite: str, architecture: str, cache: Path) -> tuple[dict[str, Any], list[str]]:
+    """Pins with the versions of packages that Debian has today, and the suites that the machine's mirror has."""
     bundle = debian.bundle()
     names = [name for pin in bundle.values() for name in debian.package_names(pin)]
-    folder = store.root(lab.cache) / "versions"
-    offer = debian.offer(of_this_machine(), lab.suite, golang.ARCHITECTURE, names, folder)
-    pins = debian.pins(bundle, offer["versions"], lab.suite)
-    return pins, debian.repositories(offer["suites"], lab.suite, lab.mirror)
+    offer = debian.offer(of_this_machine(), suite, architecture, names, store.root(cache) / "versions")
+    return debian.pins(bundle, offer["versions"], suite), offer["suites"]
 
 
 def write(file: Path, content: object, mode: int = 0o644) -> None:
