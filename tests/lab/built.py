@@ -26,7 +26,6 @@ RELEASE, SUITE = "2026.11.25", "bookworm"
 # What the tests install.
 MORE = ("cowsay", "curl", "hello", "openssl", "python3-pip", "skopeo")
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
-MEBIBYTE = 1 << 20
 
 
 def build(folder: Path, serve: Callable[[pinned.Upstream], None], **more: Any) -> dict[str, Any]:
@@ -62,12 +61,8 @@ def build(folder: Path, serve: Callable[[pinned.Upstream], None], **more: Any) -
 
 
 def _content(url: str) -> bytes:
-    """A program in the place of etcd, so that there is something to install which is small."""
     name = url.rpartition("/")[2]
-    if name.startswith("etcd-"):
-        program = b"#!/bin/sh\necho etcd of the bundle\n"
-        return bundles.tar_of({f"{name.removesuffix('.tar.gz')}/etcd": program}, mode=0o755, compressed=True)
-    return noise(MEBIBYTE, url)
+    return bundles.etcd(name) if name.startswith("etcd-") else noise(pinned.MEBIBYTE, url)
 
 
 def _pins(contents: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -84,25 +84,18 @@ def signer(name: str) -> str:
     return f"{name}@lab {words[0]} {words[1]}"
 
 
-def make(
-    folder: Path,
-    release: str,
-    packages: Sequence[str] = (),
-    images: Mapping[str, int] | None = None,
-    signed_by: str = "release",
-    lean: bool = False,
-) -> Bundle:
-    """Make a bundle with images of so many megabytes; `lean`: with no packages but `packages`."""
+def make(folder: Path, release: str, packages: Sequence[str] = (), *, images: Mapping[str, int]) -> Bundle:
+    """Make a bundle with images of so many megabytes."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     maker = Maker(folder, release)
-    maker.add_packages([*([] if lean else [*of_roles(), *EXTRA]), *packages])
+    maker.add_packages([*of_roles(), *EXTRA, *packages])
     maker.add_archive()
     maker.add_wheel()
-    for reference, megabytes in (images or {"registry.k8s.io/pause:3.10.2": 1, "docker.io/lab/app:1.0": 8}).items():
+    for reference, megabytes in images.items():
         maker.add_image(reference, megabytes)
     lock = maker.lock()
-    write_lock(folder, lock, signed_by)
+    write_lock(folder, lock)
     return Bundle(folder, lock, maker.archive_digest)
 
 
@@ -185,10 +178,8 @@ class Maker:
         return {**files, **signing.sign(files["Release"], apt.day_of(self.release))}
 
     def add_archive(self) -> None:
-        """A program in the place of etcd, so that `release` has something to install that is there at once."""
         component, version, architecture, name = ARCHIVE
-        script = b"#!/bin/sh\necho etcd of the bundle\n"
-        content = tar_of({"etcd-v3.6.14-linux-amd64/etcd": script}, mode=0o755, compressed=True)
+        content = etcd(name)
         path = f"files/{component}/{version}/{architecture}/{name}"
         self.archive_digest = self.add_file(path, "archive", component, version, architecture, content)
 
@@ -270,6 +261,12 @@ class Maker:
 def noise(seed: str, megabytes: int) -> bytes:
     """Bytes that nothing makes smaller, the same for the same seed."""
     return hashlib.shake_256(seed.encode()).digest(megabytes * MEGABYTE)
+
+
+def etcd(archive: str) -> bytes:
+    """An archive with a program in the place of etcd, so that there is something to install that is small."""
+    program = b"#!/bin/sh\necho etcd of the bundle\n"
+    return tar_of({f"{archive.removesuffix('.tar.gz')}/etcd": program}, mode=0o755, compressed=True)
 
 
 def tar_of(files: Mapping[str, bytes], mode: int = 0o644, compressed: bool = False) -> bytes:
