@@ -10,11 +10,8 @@ from typing import Any, Dict, List, Mapping, Sequence
 from ansible_collections.onprem.dify.plugins.module_utils import endpoints
 
 API = "kubeadm.k8s.io/v1beta4"
-API_PORT = 6443
+API_PORT = endpoints.SERVICES["kube-api"].port
 SOCKET = "unix:///var/run/containerd/containerd.sock"
-# What the API server reads besides what kubeadm itself gives it, under the same path in its pod.
-DIRECTORY = "/etc/kubernetes/onprem-dify"
-AUDIT_DIRECTORY = "/var/log/kubernetes"
 KUBELET_PKI = "/etc/onprem-dify/pki/kubelet"
 CONTROL_PLANE_TAINT = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
 TLS = "VersionTLS13"
@@ -115,7 +112,7 @@ def _cluster(site: Mapping[str, Any], settings: Mapping[str, Any]) -> Document:
         "apiServer": {
             "certSANs": _names(site, endpoint),
             "extraArgs": _args(_api_server(settings)),
-            "extraVolumes": _volumes(),
+            "extraVolumes": _volumes(settings),
         },
         "controllerManager": {
             "extraArgs": _args(
@@ -130,18 +127,18 @@ def _cluster(site: Mapping[str, Any], settings: Mapping[str, Any]) -> Document:
 
 
 def _api_server(settings: Mapping[str, Any]) -> Dict[str, str]:
-    audit = settings["audit"]
+    directory, audit = settings["directory"], settings["audit"]
     return {
-        "admission-control-config-file": f"{DIRECTORY}/admission.yaml",
+        "admission-control-config-file": f"{directory}/admission.yaml",
         "audit-log-maxage": str(audit["days"]),
         "audit-log-maxbackup": str(audit["files"]),
         "audit-log-maxsize": str(audit["megabytes"]),
-        "audit-log-path": f"{AUDIT_DIRECTORY}/audit.log",
-        "audit-policy-file": f"{DIRECTORY}/audit-policy.yaml",
+        "audit-log-path": f"{audit['directory']}/audit.log",
+        "audit-policy-file": f"{directory}/audit-policy.yaml",
         # Says who is let in without a name, and to what. The flag anonymous-auth cannot stand beside it.
-        "authentication-config": f"{DIRECTORY}/authentication.yaml",
+        "authentication-config": f"{directory}/authentication.yaml",
         "enable-admission-plugins": "NodeRestriction,DenyServiceExternalIPs",
-        "encryption-provider-config": f"{DIRECTORY}/encryption.yaml",
+        "encryption-provider-config": f"{directory}/encryption.yaml",
         "kubelet-certificate-authority": f"{KUBELET_PKI}/ca.crt",
         "profiling": "false",
         "service-account-extend-token-expiration": "false",
@@ -149,10 +146,11 @@ def _api_server(settings: Mapping[str, Any]) -> Dict[str, str]:
     }
 
 
-def _volumes() -> List[Document]:
+def _volumes(settings: Mapping[str, Any]) -> List[Document]:
+    """What the API server reads besides what kubeadm itself gives it, under the same path in its pod."""
     return [
-        _volume("onprem-dify", DIRECTORY, "DirectoryOrCreate", read_only=True),
-        _volume("audit", AUDIT_DIRECTORY, "DirectoryOrCreate", read_only=False),
+        _volume("onprem-dify", settings["directory"], "DirectoryOrCreate", read_only=True),
+        _volume("audit", settings["audit"]["directory"], "DirectoryOrCreate", read_only=False),
         _volume("kubelet-authority", f"{KUBELET_PKI}/ca.crt", "File", read_only=True),
     ]
 

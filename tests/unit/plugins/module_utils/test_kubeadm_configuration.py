@@ -37,7 +37,11 @@ def site(*names: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-SETTINGS = {"version": "1.36.4", "audit": {"days": 30, "files": 10, "megabytes": 100}}
+SETTINGS = {
+    "version": "1.36.4",
+    "directory": "/etc/kubernetes/onprem-dify",
+    "audit": {"directory": "/var/log/kubernetes", "days": 30, "files": 10, "megabytes": 100},
+}
 
 
 def documents(host: str = "cp1", **settings: Any) -> dict[str, Any]:
