@@ -10,7 +10,13 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional
 
-from ansible_collections.onprem.dify.plugins.module_utils import dify_facts, dify_release, dify_secrets, dify_settings
+from ansible_collections.onprem.dify.plugins.module_utils import (
+    dify_facts,
+    dify_release,
+    dify_secrets,
+    dify_settings,
+    dify_tenants,
+)
 
 PREFIX = "app.kubernetes.io"
 
@@ -71,7 +77,11 @@ class Build:
         return dify_release.services(self.release, self.tenant["agents"])
 
     def namespace(self, service: Mapping[str, Any]) -> str:
-        return str(self.tenant["sandbox_namespace" if service.get("isolated") else "namespace"])
+        return dify_tenants.namespace_of(self.tenant, service)
+
+    @property
+    def namespaces(self) -> List[str]:
+        return [self.tenant["namespace"], self.tenant["sandbox_namespace"]]
 
     def labels(self, service: str = "", component: str = "") -> Dict[str, str]:
         found = tenant_labels(self.tenant)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from ansible_collections.onprem.dify.plugins.module_utils import endpoints
+from ansible_collections.onprem.dify.plugins.module_utils.dify_release import services
+from ansible_collections.onprem.dify.plugins.module_utils.dify_tenants import namespace_of
 from ansible_collections.onprem.dify.plugins.module_utils.site import ENDPOINT_GROUPS
 
 # Where pods find the authorities that they trust.
@@ -139,9 +141,9 @@ def facts(
 def _addresses(release: Mapping[str, Any], tenant: Mapping[str, Any]) -> Dict[str, Optional[str]]:
     """The address of every service of the tenant within the cluster."""
     found: Dict[str, Optional[str]] = {}
+    running = services(release, tenant["agents"])
     for name, service in release["services"].items():
         if "port" in service:
-            namespace = tenant["sandbox_namespace" if service.get("isolated") else "namespace"]
-            runs = tenant["agents"] or not service.get("agents")
-            found[f"service.{name}"] = f"http://{name}.{namespace}.svc:{service['port']}" if runs else None
+            address = f"http://{name}.{namespace_of(tenant, service)}.svc:{service['port']}"
+            found[f"service.{name}"] = address if name in running else None
     return found

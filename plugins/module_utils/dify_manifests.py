@@ -63,10 +63,8 @@ def manifests(build: Build, given: Mapping[str, Mapping[str, Any]]) -> Dict[str,
 def _namespaces(build: Build) -> List[Object]:
     """`baseline` forbids all that leads to the host, and lets the sandboxes be root in their container."""
     made = []
-    for namespace, enforced in (
-        (build.tenant["namespace"], "restricted"),
-        (build.tenant["sandbox_namespace"], "baseline"),
-    ):
+    main, sandbox = build.namespaces
+    for namespace, enforced in ((main, "restricted"), (sandbox, "baseline")):
         labels = build.labels()
         for mode, level in (("enforce", enforced), ("audit", "restricted"), ("warn", enforced)):
             labels[f"{SECURITY}/{mode}"] = level
@@ -96,8 +94,7 @@ def _namespace_of(build: Build, name: str) -> str:
 
 
 def _rights(build: Build) -> List[Object]:
-    namespaces = [build.tenant["namespace"], build.tenant["sandbox_namespace"]]
-    return dify_rights.objects(build.wishes.templates, build.tenant, namespaces, build.labels())
+    return dify_rights.objects(build.wishes.templates, build.tenant, build.namespaces, build.labels())
 
 
 def _settings(build: Build) -> List[Object]:

@@ -20,7 +20,7 @@ NAMESPACE = "kubernetes.io/metadata.name"
 
 def policies(build: Build, given: Mapping[str, Mapping[str, Any]]) -> List[Dict[str, Any]]:
     """Nothing goes in or out of both namespaces, but for what each service needs."""
-    made = [_policy(build, "default", namespace, {}, [], []) for namespace in _namespaces(build)]
+    made = [_policy(build, "default", namespace, {}, [], []) for namespace in build.namespaces]
     for name, service in {**build.services, ROUTER: {"port": ROUTER_PORT}}.items():
         incoming = _incoming(build, name, service)
         outgoing = _outgoing(build, given, name)
@@ -29,10 +29,6 @@ def policies(build: Build, given: Mapping[str, Mapping[str, Any]]) -> List[Dict[
         pods = {"matchLabels": {f"{PREFIX}/instance": build.tenant["name"], f"{PREFIX}/name": name}}
         made.append(_policy(build, name, build.namespace(service), pods, incoming, outgoing))
     return made
-
-
-def _namespaces(build: Build) -> List[str]:
-    return [build.tenant["namespace"], build.tenant["sandbox_namespace"]]
 
 
 def _policy(

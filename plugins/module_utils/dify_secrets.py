@@ -9,8 +9,10 @@ import base64
 import hashlib
 import hmac
 import json
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import Any, Dict, List, Mapping
 from urllib.parse import quote
+
+from ansible_collections.onprem.dify.plugins.module_utils.dify_release import services
 
 # What the site makes for each tenant, and in which form. In `site_secrets` the key of the tenant stands before it.
 OWN: Dict[str, str] = {
@@ -89,10 +91,8 @@ def families(release: Mapping[str, Any], tenant: Mapping[str, Any], isolated: bo
     """The families of settings in one of the two namespaces of a tenant."""
     chosen = [
         service["settings"]
-        for service in release["services"].values()
-        if "settings" in service
-        and bool(service.get("isolated")) == isolated
-        and (tenant["agents"] or not service.get("agents"))
+        for service in services(release, tenant["agents"]).values()
+        if "settings" in service and bool(service.get("isolated")) == isolated
     ]
     return list(dict.fromkeys(chosen))
 
@@ -102,16 +102,12 @@ def objects(
 ) -> List[Dict[str, Any]]:
     """The Secret of each namespace, with what the services in it read and nothing else."""
     made = []
-    for namespace, isolated in namespaces(tenant):
+    for namespace, isolated in ((tenant["namespace"], False), (tenant["sandbox_namespace"], True)):
         names = [name for name in used(release, families(release, tenant, isolated)) if name in found]
         data = {name: base64.b64encode(found[name].encode()).decode() for name in names}
         metadata = {"name": OBJECT, "namespace": namespace, "labels": dict(labels)}
         made.append({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data})
     return made
-
-
-def namespaces(tenant: Mapping[str, Any]) -> List[Tuple[str, bool]]:
-    return [(tenant["namespace"], False), (tenant["sandbox_namespace"], True)]
 
 
 def checksum(found: Mapping[str, str], names: List[str]) -> str:

@@ -81,6 +81,11 @@ def _called(tenant: Mapping[str, Any], part: str) -> Dict[str, str]:
     return {use: str(name) for use, name in given(tenant, part).items() if name}
 
 
+def namespace_of(tenant: Mapping[str, Any], service: Mapping[str, Any]) -> str:
+    """Where a service of a complete tenant runs."""
+    return str(tenant["sandbox_namespace" if service.get("isolated") else "namespace"])
+
+
 def node_port(number: int) -> int:
     """The port of the workers behind which a tenant is."""
     return FIRST_NODE_PORT + number - 1
