@@ -25,8 +25,8 @@ from pathlib import Path
 
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import release_order
 from ansible_collections.onprem.dify.plugins.module_utils.package_set import upstream
+from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_manager
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import PAUSES
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_manager import Manager
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_program import run
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import System
 
@@ -47,20 +47,13 @@ class AptError(Exception):
 
 
 @dataclass(frozen=True)
-class Package:
-    """A package that goes into the bundle."""
+class Package(bundle_manager.Package):
+    """`control`: what the index of upstream says of it."""
 
-    name: str
-    version: str
-    architecture: str
-    path: str
-    upstream: str
-    size: int
-    digest: str
     control: str
 
 
-class Apt(Manager):
+class Apt(bundle_manager.Manager):
     """apt for one target."""
 
     def prepare(self) -> None:
@@ -127,7 +120,6 @@ class Apt(Manager):
     def choose(
         self, wanted: Iterable[str], optional: Iterable[str], pinned: Mapping[str, str]
     ) -> tuple[list[Package], list[str]]:
-        """The wanted packages and all that they need, and which of the optional ones no repository has."""
         offered = self.offered(optional)
         missing = [name for name in sorted(optional) if not offered[name]]
         return self.closure({*wanted, *optional} - set(missing), pinned), missing

@@ -58,7 +58,7 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_collections imp
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_dnf import Dnf, DnfError
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import PART, Fetcher, FetchError, Kept
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_images import Images
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_manager import Target
+from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_manager import Manager, Package, Target
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_plan import (
     Archive,
     Packages,
@@ -75,7 +75,6 @@ SECONDS_BETWEEN_LINES = 5.0
 # A program that a killed build started finishes its layer of an image, which is not lost then.
 PATIENCE = 60.0
 
-Package = bundle_apt.Package | bundle_dnf.Package
 Report = Callable[[str], None]
 Task = Callable[[], Any]
 Then = Callable[[Any], None]
@@ -258,7 +257,7 @@ class Build:
             source=archive.url,
         )
 
-    def _manager(self, target: Target, inherit: tuple[int, ...]) -> Apt | Dnf:
+    def _manager(self, target: Target, inherit: tuple[int, ...]) -> Manager:
         name = target.system.name
         kind, folder = (Dnf, "dnf") if target.system.uses_rpm else (Apt, "apt")
         return kind(
@@ -267,12 +266,12 @@ class Build:
             self.meter,
         )
 
-    def _choose(self, manager: Apt | Dnf, packages: Packages) -> tuple[Sequence[Package], list[str]]:
+    def _choose(self, manager: Manager, packages: Packages) -> tuple[Sequence[Package], list[str]]:
         manager.prepare()
         return manager.choose(packages.wanted, packages.optional, packages.versions)
 
     def _fetch_packages(
-        self, manager: Apt | Dnf, packages: Packages, chosen: tuple[Sequence[Package], list[str]]
+        self, manager: Manager, packages: Packages, chosen: tuple[Sequence[Package], list[str]]
     ) -> None:
         found, missing = chosen
         by_component: dict[str, list[str]] = {}

@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.onprem.dify.plugins.plugin_utils import bundle_manager
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_apt import day_of
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_fetch import logins
-from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_manager import Manager
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_program import run
 from ansible_collections.onprem.dify.plugins.plugin_utils.bundle_systems import Repository, System
 
@@ -54,25 +54,17 @@ class DnfError(Exception):
 
 
 @dataclass(frozen=True)
-class Package:
-    """A package that goes into the bundle. `primary` and `filelists`: what the indexes of upstream say of it."""
+class Package(bundle_manager.Package):
+    """`primary` and `filelists`: what the indexes of upstream say of it."""
 
-    name: str
-    version: str
-    architecture: str
-    path: str
-    upstream: str
-    size: int
-    digest: str
     primary: str
     filelists: str
 
 
-class Dnf(Manager):
+class Dnf(bundle_manager.Manager):
     """dnf for one target."""
 
     def prepare(self) -> None:
-        """Say what is missing before anything is asked."""
         system = self.target.system
         for program, package in (("dnf", "dnf"), ("rpmkeys", "rpm")):
             if not shutil.which(program):
@@ -91,7 +83,6 @@ class Dnf(Manager):
     def choose(
         self, wanted: Iterable[str], optional: Iterable[str], pinned: Mapping[str, str]
     ) -> tuple[list[Package], list[str]]:
-        """The wanted packages and all that they need, and which of the optional ones no repository has."""
         answer = self._ask(sorted(wanted), sorted(optional), pinned)
         bad = [one["name"] for one in answer["packages"] if not one["digest"].startswith("sha256:")]
         if bad:

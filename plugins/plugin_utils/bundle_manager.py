@@ -1,11 +1,12 @@
 # Copyright: onprem.dify contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the managers of packages have in common: for which system they work, from where, and in which folder."""
+"""What the managers of packages have in common: what they are asked, for which system, from where, in which folder."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,20 @@ class Target:
         return f"{self.system.title} on {self.architecture}"
 
 
-class Manager:
+@dataclass(frozen=True)
+class Package:
+    """A package that goes into the bundle."""
+
+    name: str
+    version: str
+    architecture: str
+    path: str
+    upstream: str
+    size: int
+    digest: str
+
+
+class Manager(ABC):
     """A manager of packages for one target in a folder of its own."""
 
     def __init__(
@@ -45,3 +59,16 @@ class Manager:
         self._ca_file = ca_file
         self._inherit = tuple(inherit)
         self._meter = meter or Meter()
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Say what is missing before anything is asked."""
+
+    @abstractmethod
+    def choose(
+        self, wanted: Iterable[str], optional: Iterable[str], pinned: Mapping[str, str]
+    ) -> tuple[Sequence[Package], list[str]]:
+        """The wanted packages and all that they need, and which of the optional ones no repository has.
+
+        `pinned`: the version of some, in full or that of upstream.
+        """
