@@ -141,15 +141,17 @@ class Registry:
         self._ask("PUT", f"{name}/manifests/{tag}", path.read_bytes(), manifest["mediaType"])
 
     def _blob(self, name: str, kind: str, data: bytes) -> dict[str, Any]:
+        digest = _digest(data)
         place = self._ask("POST", f"{name}/blobs/uploads/", b"").headers["Location"]
-        where = f"{place}{'&' if '?' in place else '?'}digest={_digest(data)}"
+        where = f"{place}{'&' if '?' in place else '?'}digest={digest}"
         self._ask("PUT", where, data, "application/octet-stream")
-        return {"mediaType": kind, "digest": _digest(data), "size": len(data)}
+        return {"mediaType": kind, "digest": digest, "size": len(data)}
 
     def _manifest(self, name: str, tag: str | None, kind: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         data = json.dumps(manifest).encode()
-        self._ask("PUT", f"{name}/manifests/{tag or _digest(data)}", data, kind)
-        return {"mediaType": kind, "digest": _digest(data), "size": len(data)}
+        digest = _digest(data)
+        self._ask("PUT", f"{name}/manifests/{tag or digest}", data, kind)
+        return {"mediaType": kind, "digest": digest, "size": len(data)}
 
     def _ask(self, method: str, where: str, data: bytes | None = None, kind: str = "") -> Any:
         address = where if where.startswith("https://") else f"https://{self.name}/v2/{where}"
