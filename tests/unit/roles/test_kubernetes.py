@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
+from unit.roles import rendering
 
-ROLES = Path(__file__).resolve().parents[3] / "roles"
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 SITE = {"pod_network": "10.244.0.0/16", "service_network": "10.96.0.0/16", "pod_overlay": "vxlan"}
 
 
 def rendered(role: str, template: str, **changes: Any) -> list[dict[str, Any]]:
     variables = {
-        "ansible_managed": "managed",
-        **yaml.safe_load((ROLES / role / "defaults/main.yml").read_text()),
-        **yaml.safe_load((ROLES / role / "vars/main.yml").read_text()),
         "site_facts": {**SITE, "service_proxy": "iptables"},
         "site_secrets": {"kubernetes_encryption_key": KEY},
         **changes,
     }
-    templar = Templar(loader=DataLoader(), variables={name: trusted(value) for name, value in variables.items()})
-    text: str = templar.template(trust_as_template((ROLES / role / "templates" / template).read_text()))
-    return [document for document in yaml.safe_load_all(text) if document]
-
-
-def trusted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: trusted(inner) for name, inner in value.items()}
-    return trust_as_template(value) if isinstance(value, str) else value
+    return [document for document in yaml.safe_load_all(rendering.template(role, template, **variables)) if document]
 
 
 def test_secrets_are_encrypted_before_they_are_written() -> None:
@@ -80,8 +66,7 @@ def test_no_content_of_a_secret_reaches_the_audit_log() -> None:
 
 def corefile(**services: list[str]) -> str:
     facts = {"domain": "bank.internal", "endpoints": {"postgres": "10.0.3.10"}, "services": services}
-    template = trust_as_template((ROLES / "kubeadm/templates/Corefile.j2").read_text())
-    return str(Templar(loader=DataLoader(), variables={"site_facts": facts}).template(template))
+    return rendering.template("kubeadm", "Corefile.j2", site_facts=facts)
 
 
 def test_names_are_looked_up_where_the_site_says() -> None:

@@ -5,17 +5,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
+from unit.roles import rendering
 
 from ansible_collections.onprem.dify.plugins.filter import bucket_keys, file_exports, stored_on
 from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import complete
 
-ROLES = Path(__file__).resolve().parents[3] / "roles"
 FILTERS = {
     f"onprem.dify.{name}": plugin
     for module in (bucket_keys, file_exports, stored_on)
@@ -24,22 +19,10 @@ FILTERS = {
 EVERYTHING = {"uploads": "s3", "plugins": "s3", "backups": "s3"}
 
 
-def trusted(value):
-    if isinstance(value, dict):
-        return {key: trusted(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [trusted(item) for item in value]
-    return trust_as_template(value) if isinstance(value, str) else value
-
-
 def templated(role, text, storage, **variables):
-    files = [ROLES / role / "defaults/main.yml", ROLES / role / "vars/main.yml"]
-    known = {name: trusted(value) for file in files for name, value in yaml.safe_load(file.read_text()).items()}
     site = {"storage": storage, "hosts": {"worker1": {"address": "10.20.2.21"}}}
-    known.update({"site_facts": site, "groups": {"workers": ["worker1"]}, **variables})
-    templar = Templar(loader=DataLoader(), variables=known)
-    templar.environment.filters.update(FILTERS)
-    return templar.template(trust_as_template(text))
+    known = {"site_facts": site, "groups": {"workers": ["worker1"]}, **variables}
+    return rendering.templated(role, text, FILTERS, **known)
 
 
 @pytest.mark.parametrize(
