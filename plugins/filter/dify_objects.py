@@ -96,17 +96,16 @@ def dify_objects(
     given: Mapping[str, Any] | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
     versions: dict[str, Any] = {name: str(release[name]) for name in ("router_image", "kubernetes_version")}
-    services = plain(given or {})
     try:
         build = dify_build.prepare(
             plain(release),
             plain(site),
             plain(tenant),
             dify_build.Wishes(**plain(wishes), **versions),
-            services,
+            plain(given or {}),
             plain(secrets),
         )
-        objects: dict[str, list[dict[str, Any]]] = plain(dify_manifests.manifests(build, services))
+        objects: dict[str, list[dict[str, Any]]] = plain(dify_manifests.manifests(build))
     except ERRORS as error:
         raise AnsibleFilterError(str(error)) from error
     return objects

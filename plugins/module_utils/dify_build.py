@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional
 
 from ansible_collections.onprem.dify.plugins.module_utils import (
     dify_facts,
@@ -64,13 +64,15 @@ class Build:
     site: Mapping[str, Any]
     tenant: Mapping[str, Any]
     wishes: Wishes
+    # The services that the site gives, as the lookup onprem.dify.external_services describes them.
+    given: Mapping[str, Mapping[str, Any]]
     facts: Mapping[str, Any]
     settings: Mapping[str, Mapping[str, str]]
     aliases: List[Dict[str, Any]]
     # A checksum for each family of settings, by the secrets that it reads.
     checksums: Mapping[str, str]
     # Which secrets there are.
-    secrets: Mapping[str, str]
+    secrets: FrozenSet[str]
 
     @property
     def services(self) -> Dict[str, Mapping[str, Any]]:
@@ -165,6 +167,7 @@ def prepare(
         site=site,
         tenant=tenant,
         wishes=wishes,
+        given=given,
         facts=facts,
         settings=dify_settings.joined(release, wishes.settings, tenant["settings"]),
         aliases=dify_facts.host_aliases(site, given),
@@ -172,7 +175,7 @@ def prepare(
             family: dify_secrets.checksum(values, dify_secrets.used(release, [family]))
             for family in release["settings"]
         },
-        secrets=dict.fromkeys(values, ""),
+        secrets=frozenset(values),
     )
 
 

@@ -25,7 +25,7 @@ Object = Dict[str, Any]
 SECURITY = "pod-security.kubernetes.io"
 
 
-def manifests(build: Build, given: Mapping[str, Mapping[str, Any]]) -> Dict[str, List[Object]]:
+def manifests(build: Build) -> Dict[str, List[Object]]:
     """`foundation` is there before a pod, `migration` is done before `workloads`."""
     configuration = dify_router.configuration(build)
     deployments = build.deployments()
@@ -44,7 +44,7 @@ def manifests(build: Build, given: Mapping[str, Mapping[str, Any]]) -> Dict[str,
         "foundation": [
             *_namespaces(build),
             *dify_quota.quotas(build),
-            *dify_policies.policies(build, given),
+            *dify_policies.policies(build),
             *_accounts(build, [*pods, *jobs]),
             *_rights(build),
             *_settings(build),

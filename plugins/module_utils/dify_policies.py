@@ -18,12 +18,12 @@ PORTS = {"http": 80, "https": 443}
 NAMESPACE = "kubernetes.io/metadata.name"
 
 
-def policies(build: Build, given: Mapping[str, Mapping[str, Any]]) -> List[Dict[str, Any]]:
+def policies(build: Build) -> List[Dict[str, Any]]:
     """Nothing goes in or out of both namespaces, but for what each service needs."""
     made = [_policy(build, "default", namespace, {}, [], []) for namespace in build.namespaces]
     for name, service in {**build.services, ROUTER: {"port": ROUTER_PORT}}.items():
         incoming = _incoming(build, name, service)
-        outgoing = _outgoing(build, given, name)
+        outgoing = _outgoing(build, name)
         if service.get("dns", True) and outgoing:
             outgoing.append(_names())
         pods = {"matchLabels": {f"{PREFIX}/instance": build.tenant["name"], f"{PREFIX}/name": name}}
@@ -57,21 +57,21 @@ def _incoming(build: Build, name: str, service: Mapping[str, Any]) -> List[Dict[
     return [{"from": [_pods(build, start) for start in callers], "ports": [_port(str(service["port"]))]}]
 
 
-def _outgoing(build: Build, given: Mapping[str, Mapping[str, Any]], name: str) -> List[Dict[str, Any]]:
+def _outgoing(build: Build, name: str) -> List[Dict[str, Any]]:
     rules: List[Dict[str, Any]] = []
     for end in build.release["flows"].get(name, ()):
         if end in OUTSIDE:
-            rules += [_outside(way) for way in _ways(build, given, end)]
+            rules += [_outside(way) for way in _ways(build, end)]
         elif _runs(build, end):
             port = str(build.services[end]["port"])
             rules.append({"to": [_pods(build, end)], "ports": [_port(port)]})
     return rules
 
 
-def _ways(build: Build, given: Mapping[str, Mapping[str, Any]], end: str) -> List[dify_flows.Way]:
+def _ways(build: Build, end: str) -> List[dify_flows.Way]:
     if end == "s3" and build.facts["s3.url"] is None:
         return []
-    ways = dify_flows.out(build.site, given, end)
+    ways = dify_flows.out(build.site, build.given, end)
     if end == "packages":
         index = urlsplit(build.facts["package_index"] or "")
         # The mirror has a registry beside the index, which is for the nodes.

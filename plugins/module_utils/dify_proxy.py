@@ -52,7 +52,7 @@ def _name(build: Build, kind: str) -> str:
 
 def _requests(build: Build) -> List[str]:
     lines = ["http_access deny never"]
-    for number, way in enumerate(dify_flows.out(build.site, {}, "models"), start=1):
+    for number, way in enumerate(dify_flows.out(build.site, build.given, "models"), start=1):
         lines += [f"acl model{number} dst {address}" for address in way.addresses]
         lines += [f"acl model{number}_port port {way.port}", f"http_access allow model{number} model{number}_port"]
     return lines

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Collection, Dict, Iterator, List, Mapping, Tuple
 
 from ansible_collections.onprem.dify.plugins.module_utils.dify_release import Release, families_of, names
 from ansible_collections.onprem.dify.plugins.module_utils.dify_tenants import Fault
@@ -107,7 +107,7 @@ def shared(
     return dict(sorted({**kinds.get("defaults", {}), **wishes[family], **kinds.get("fixed", {}), **worked_out}.items()))
 
 
-def secret_names(release: Release, family: str, found: Mapping[str, str]) -> List[Tuple[str, str]]:
+def secret_names(release: Release, family: str, found: Collection[str]) -> List[Tuple[str, str]]:
     """The environment variables of a family that hold secrets, each with the name of its secret."""
     return sorted(
         (entry["names"][family], secret)

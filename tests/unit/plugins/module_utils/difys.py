@@ -111,7 +111,7 @@ def objects(*args: Any, **kwargs: Any) -> Objects:
 
 
 def phases(*args: Any, **kwargs: Any) -> dict[str, Objects]:
-    return dify_manifests.manifests(build(*args, **kwargs), kwargs.get("given") or {})
+    return dify_manifests.manifests(build(*args, **kwargs))
 
 
 def of(entries: Objects, kind: str, name: str = "") -> Objects:
