@@ -11,6 +11,8 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .makers import Makers
+
 
 def package(folder: Path, name: str, version: str, needs: str = "", data: bytes = b"") -> Path:
     """Make a package that installs one file."""
@@ -43,14 +45,11 @@ class Archive:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._home = folder.parent / f"{folder.name}.key"
-        self._home.mkdir(mode=0o700, parents=True)
-        self.keyring = self._home / "archive.asc"
-        self._gpg("--passphrase", "", "--quick-generate-key", "Test archive", "ed25519", "sign", "never")
-        self._gpg("--armor", "--yes", "--output", str(self.keyring), "--export")
+        self._makers = Makers(folder.parent / f"{folder.name}.key", "Test archive", "ed25519")
+        self.keyring = self._makers.keyring
 
     def close(self) -> None:
-        subprocess.run(["gpgconf", "--homedir", str(self._home), "--kill", "all"], check=False, capture_output=True)
+        self._makers.close()
 
     def publish(self, suites: Sequence[str]) -> None:
         """Write the indexes of what is in the pool. All suites offer the first one's packages."""
@@ -70,7 +69,7 @@ class Archive:
                 (place / name).write_bytes(data)
                 lines.append(f" {hashlib.sha256(data).hexdigest()} {len(data)} {name}")
             (place / "Release").write_text("\n".join([*lines, ""]))
-            self._gpg("--yes", "--output", str(place / "InRelease"), "--clearsign", str(place / "Release"))
+            self._makers.gpg("--yes", "--output", str(place / "InRelease"), "--clearsign", str(place / "Release"))
 
     def _stanza(self, file: Path) -> str:
         done = subprocess.run(["dpkg-deb", "--field", str(file)], check=True, capture_output=True, text=True)
@@ -79,10 +78,6 @@ class Archive:
         return (
             f"{done.stdout.strip()}\nFilename: {place}\nSize: {len(data)}\nSHA256: {hashlib.sha256(data).hexdigest()}\n"
         )
-
-    def _gpg(self, *words: str) -> None:
-        command = ["gpg", "--homedir", str(self._home), "--batch", "--quiet", "--no-tty", *words]
-        subprocess.run(command, check=True, capture_output=True)
 
 
 def wheel(folder: Path, name: str, version: str, data: bytes = b"") -> tuple[str, str]:

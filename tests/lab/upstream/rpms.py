@@ -6,6 +6,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from .makers import Makers
+
 SPEC = """\
 Name: {name}
 Version: {version}
@@ -28,18 +30,15 @@ class Repository:
     """A repository as dnf reads it, and the key of its makers."""
 
     def __init__(self, folder: Path, home: Path, owner: str = "Test makers") -> None:
-        """`home`: a folder for the key, of a short name, since gpg has a socket there."""
+        """`home`: a folder for the key, as `Makers` wants it."""
         self.folder = folder
         self.owner = owner
         folder.mkdir(parents=True)
-        self._home = home
-        home.mkdir(mode=0o700)
-        self.keyring = self._home / "makers.asc"
-        self._gpg("--passphrase", "", "--quick-generate-key", owner, "rsa2048", "sign", "never")
-        self._gpg("--armor", "--yes", "--output", str(self.keyring), "--export")
+        self._makers = Makers(home, owner, "rsa2048")
+        self.keyring = self._makers.keyring
 
     def close(self) -> None:
-        subprocess.run(["gpgconf", "--homedir", str(self._home), "--kill", "all"], check=False, capture_output=True)
+        self._makers.close()
 
     def package(
         self, name: str, version: str, release: str = "1", needs: str = "", data: bytes = b"", signed: bool = True
@@ -64,14 +63,10 @@ class Repository:
             file = self.folder / made.name
             file.write_bytes(made.read_bytes())
         if signed:
-            macros = {"_gpg_name": self.owner, "_gpg_path": str(self._home), "__gpg": "/usr/bin/gpg"}
+            macros = {"_gpg_name": self.owner, "_gpg_path": str(self._makers.home), "__gpg": "/usr/bin/gpg"}
             words = [word for name, value in macros.items() for word in ("--define", f"{name} {value}")]
             subprocess.run(["rpmsign", *words, "--addsign", str(file)], check=True, capture_output=True)
         return file
 
     def publish(self) -> None:
         subprocess.run(["createrepo_c", "--quiet", str(self.folder)], check=True, capture_output=True)
-
-    def _gpg(self, *words: str) -> None:
-        command = ["gpg", "--homedir", str(self._home), "--batch", "--quiet", "--no-tty", *words]
-        subprocess.run(command, check=True, capture_output=True)
