@@ -13,9 +13,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
 
 from lab import scratch
+from lab.cluster import KUBECTL
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
-KUBECTL = "kubectl --kubeconfig /etc/kubernetes/admin.conf"
 
 
 class Site(scratch.Site):
@@ -28,12 +28,19 @@ class Site(scratch.Site):
         return self.ssh(host, f"sudo bash -c {shlex.quote(command)}")
 
     def kubectl(self, words: str, data: str = "") -> str:
-        given = f"echo {shlex.quote(data)} | " if data else ""
-        return self.root("cp1", f"{given}{KUBECTL} {words}")
+        return self.root("cp1", _kubectl(words, data))
+
+    def try_kubectl(self, words: str, data: str = "") -> Any:
+        return self.try_root("cp1", _kubectl(words, data))
 
     def objects(self, words: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = json.loads(self.kubectl(f"get {words} --output=json"))["items"]
         return found
+
+
+def _kubectl(words: str, data: str) -> str:
+    given = f"echo {shlex.quote(data)} | " if data else ""
+    return f"{given}{KUBECTL} {words}"
 
 
 @pytest.fixture(scope="session")

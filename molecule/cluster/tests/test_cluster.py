@@ -84,8 +84,8 @@ def test_the_audit_log_says_who_did_what_and_keeps_secrets_to_itself(site):
 
 
 def test_a_pod_that_could_become_root_of_its_node_is_refused(site):
-    site.try_root("cp1", "kubectl --kubeconfig /etc/kubernetes/admin.conf delete pod root --ignore-not-found")
-    refused = site.try_root("cp1", f"kubectl --kubeconfig /etc/kubernetes/admin.conf create -f - <<'EOF'{ROOT_POD}EOF")
+    site.try_kubectl("delete pod root --ignore-not-found")
+    refused = site.try_kubectl("create --filename=-", ROOT_POD)
     assert refused.returncode == 1
     assert 'violates PodSecurity "restricted:latest"' in refused.stderr
 

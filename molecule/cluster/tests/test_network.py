@@ -74,8 +74,7 @@ def pods(site) -> Iterator[dict[str, str]]:
 
 
 def connects(site, client: str, address: str) -> bool:
-    words = f"exec --namespace=tried client-{client} -- /agnhost connect --timeout=3s {address}"
-    done = site.try_root("cp1", f"kubectl --kubeconfig /etc/kubernetes/admin.conf {words}")
+    done = site.try_kubectl(f"exec --namespace=tried client-{client} -- /agnhost connect --timeout=3s {address}")
     assert done.returncode == 0 or any(word in done.stderr for word in ("TIMEOUT", "REFUSED")), done.stderr
     return bool(done.returncode == 0)
 
