@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import json
 import lzma
@@ -23,7 +24,8 @@ SYSTEM = {"bookworm": "Debian_12", "trixie": "Debian_13"}
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
-def bundle() -> dict[str, dict[str, Any]]:
+@functools.cache
+def bundle() -> Mapping[str, Mapping[str, Any]]:
     """The pins that come with the collection, by component."""
     try:
         import yaml
