@@ -37,6 +37,7 @@ def mirrors(
         "registries": [f"{address}:{REGISTRY_PORT}" for address in addresses],
         "ca_file": CA_FILE,
         "key_file": KEY_FILE,
+        "makers_file": MAKERS_FILE,
     }
 
 
@@ -58,7 +59,7 @@ def repositories(found: Mirrors, host: str, facts: Mapping[str, Any]) -> List[Di
     certified = {} if host in found["hosts"] else {"ca_file": found["ca_file"]}
     files = [place.replace("file:/", "file:///", 1) for place in places]
     # The index has the signature of the bundle, and each package that of its makers.
-    keys = [f"file://{found['key_file']}", f"file://{MAKERS_FILE}"]
+    keys = [f"file://{found['key_file']}", f"file://{found['makers_file']}"]
     return [{"name": "mirror", "baseurl": files, "gpgkey": keys, "repo_gpgcheck": True, **certified}]
 
 
