@@ -141,9 +141,7 @@ def plan(control_planes: Sequence[str], workers: Sequence[str], nodes: Mapping[s
         return _founding(control_planes, workers, nodes)
     first = members[0]
     _refuse_others(first, nodes)
-    join = [
-        host for host in (*control_planes, *_only(workers, control_planes)) if _state(nodes, host) in (FRESH, BEGUN)
-    ]
+    join = [host for host in _all(control_planes, workers) if _state(nodes, host) in (FRESH, BEGUN)]
     return Plan(first, False, join, [host for host in join if _state(nodes, host) == BEGUN])
 
 
@@ -162,8 +160,8 @@ def _founding(control_planes: Sequence[str], workers: Sequence[str], nodes: Mapp
         )
     begun = [host for host in control_planes if nodes[host].get("record") == INIT]
     first = begun[0] if begun else control_planes[0]
-    others = [host for host in (*control_planes, *_only(workers, control_planes)) if host != first]
-    return Plan(first, True, [host for host in others if _state(nodes, host)], [])
+    others = [host for host in _all(control_planes, workers) if host != first and _state(nodes, host)]
+    return Plan(first, True, others, [])
 
 
 def _refuse_others(first: str, nodes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -180,8 +178,9 @@ def _state(nodes: Mapping[str, Mapping[str, Any]], host: str) -> str:
     return str(nodes.get(host, {}).get("state", ""))
 
 
-def _only(hosts: Sequence[str], others: Sequence[str]) -> List[str]:
-    return [host for host in hosts if host not in others]
+def _all(control_planes: Sequence[str], workers: Sequence[str]) -> List[str]:
+    """Each host once, the control planes first: they join first."""
+    return list(dict.fromkeys([*control_planes, *workers]))
 
 
 def random_text(length: int) -> str:

@@ -66,7 +66,6 @@ def as_list(items: Sequence[Mapping[str, Any]]) -> str:
 
 
 class NodeWish(NamedTuple):
-    name: str
     labels: Mapping[str, str]
     taints: Sequence[Mapping[str, str]]
 

@@ -128,7 +128,7 @@ def patches_of(nodes: List[Dict[str, Any]], found: Dict[str, Dict[str, Any]]) ->
     absent: Dict[str, Any] = {"metadata": {}, "spec": {}}
     patches = {}
     for node in nodes:
-        wish = wanted.NodeWish(node["name"], {key: str(value) for key, value in node["labels"].items()}, node["taints"])
+        wish = wanted.NodeWish({key: str(value) for key, value in node["labels"].items()}, node["taints"])
         patches[node["name"]] = wanted.node_patch(found.get(node["name"], absent), wish)
     return {name: patch for name, patch in patches.items() if patch}
 

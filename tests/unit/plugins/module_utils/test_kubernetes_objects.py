@@ -64,7 +64,7 @@ def patched(found: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_node_gets_its_labels_and_taints_once() -> None:
     found = node({"kubernetes.io/os": "linux"})
-    wish = NodeWish("worker1", WORKER, [TAINT])
+    wish = NodeWish(WORKER, [TAINT])
     after = patched(found, node_patch(found, wish))
     assert after["metadata"]["labels"] == {"kubernetes.io/os": "linux", **WORKER}
     assert after["spec"]["taints"] == [TAINT]
@@ -74,13 +74,13 @@ def test_a_node_gets_its_labels_and_taints_once() -> None:
 def test_what_nobody_wants_any_more_goes_and_what_others_set_stays() -> None:
     theirs = {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"}
     found = node({"disk": "ssd", "mine": "1"}, [theirs, TAINT], labels="mine", taints="dify:NoSchedule")
-    after = patched(found, node_patch(found, NodeWish("worker1", {}, [])))
+    after = patched(found, node_patch(found, NodeWish({}, [])))
     assert after["metadata"]["labels"] == {"disk": "ssd"}
     assert after["spec"]["taints"] == [theirs]
 
 
 def test_a_taint_that_kubernetes_adds_is_no_reason_to_change_anything() -> None:
-    wish = NodeWish("worker1", WORKER, [TAINT])
+    wish = NodeWish(WORKER, [TAINT])
     found = node()
     settled = patched(found, node_patch(found, wish))
     settled["spec"]["taints"].append(
@@ -91,7 +91,7 @@ def test_a_taint_that_kubernetes_adds_is_no_reason_to_change_anything() -> None:
 
 def test_a_changed_value_is_set() -> None:
     found = node({"tier": "a"}, [TAINT], labels="tier", taints="dify:NoSchedule")
-    patch = node_patch(found, NodeWish("worker1", {"tier": "b"}, [{**TAINT, "value": "other"}]))
+    patch = node_patch(found, NodeWish({"tier": "b"}, [{**TAINT, "value": "other"}]))
     assert patch["metadata"]["labels"] == {"tier": "b"}
     assert patch["spec"]["taints"] == [{**TAINT, "value": "other"}]
 
