@@ -111,10 +111,15 @@ def edited(_bundle: Bundle, folder: Path) -> str:
     return "it was changed after the key"
 
 
-def foreign(bundle: Bundle, folder: Path) -> str:
+def relock(folder: Path, lock: Any, signed_by: str = "release") -> None:
+    """Another lock in the place of this one, without altering the bundle that shares its files."""
     for name in ("lock.json", "lock.json.sig", "oci-layout", "index.json", "sbom.cdx.json"):
         (folder / name).unlink()
-    bundles.write_lock(folder, bundle.lock, signed_by="stranger")
+    bundles.write_lock(folder, lock, signed_by)
+
+
+def foreign(bundle: Bundle, folder: Path) -> str:
+    relock(folder, bundle.lock, signed_by="stranger")
     return "which is not one of release@lab"
 
 
@@ -124,9 +129,7 @@ def unsigned(_bundle: Bundle, folder: Path) -> str:
 
 
 def replayed(bundle: Bundle, folder: Path) -> str:
-    for name in ("lock.json", "lock.json.sig", "oci-layout", "index.json", "sbom.cdx.json"):
-        (folder / name).unlink()
-    bundles.write_lock(folder, dataclasses.replace(bundle.lock, release="2026.10.31"))
+    relock(folder, dataclasses.replace(bundle.lock, release="2026.10.31"))
     return f"release 2026.10.31 is older than {OLD}, which the site has"
 
 
