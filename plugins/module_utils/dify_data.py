@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Mapping, Sequence
 
 from ansible_collections.onprem.dify.plugins.module_utils.dify_build import Build
 from ansible_collections.onprem.dify.plugins.module_utils.dify_secrets import SERVICES
+from ansible_collections.onprem.dify.plugins.module_utils.storage import PURPOSES
 
 # What each database is for: its secret, and the extensions that Dify wants in it.
 DATABASES = {
@@ -18,8 +19,8 @@ DATABASES = {
 }
 # Uploads are kept for a month after they were replaced; packages can be fetched again.
 BUCKETS: Dict[str, Dict[str, Any]] = {
-    "uploads": {"purpose": "uploads", "secret": "s3_{tenant}", "versioning": True, "noncurrent_days": 30},
-    "packages": {"purpose": "plugins", "secret": "s3_{tenant}_plugin"},
+    "uploads": {"purpose": "uploads", "versioning": True, "noncurrent_days": 30},
+    "packages": {"purpose": "plugins"},
 }
 UPLOAD_DAYS = 7
 # It only asks what is due.
@@ -41,7 +42,7 @@ def buckets(tenants: Sequence[Mapping[str, Any]]) -> List[Dict[str, Any]]:
         {
             "name": tenant["buckets"][use],
             **wish,
-            "secret": wish["secret"].format(tenant=tenant["key"]),
+            "secret": PURPOSES[wish["purpose"]].secret.format(tenant=tenant["key"]),
             "upload_days": UPLOAD_DAYS,
         }
         for tenant in tenants

@@ -36,12 +36,16 @@ SECRETS_FILE = "group_vars/all/secrets.yml"
 
 
 class Secret(NamedTuple):
-    """`group`: whose hosts need it. `keep`: why it is never rotated, if it is not."""
+    """`group`: whose hosts need it. `keep`: why it is never rotated, if it is not.
+
+    `application`: what a service of the data tier lets others in with, needed where the site gives the service, too.
+    """
 
     name: str
     group: str
     form: str
     keep: str = ""
+    application: bool = False
 
 
 class RotationError(Exception):
@@ -61,8 +65,8 @@ OF_SITE = (
     Secret("redis_sentinel", "cache", "password"),
     Secret("redis_check", "cache", "password"),
     Secret("redis_monitor", "cache", "password"),
-    Secret("s3_backup_access_key", "objects", "access_key"),
-    Secret("s3_backup_secret_key", "objects", "secret_key"),
+    Secret("s3_backup_access_key", "objects", "access_key", application=True),
+    Secret("s3_backup_secret_key", "objects", "secret_key", application=True),
     Secret("s3_volume_signing_key", "objects", "password", _SIGNING),
     Secret("s3_filer_signing_key", "objects", "password", _SIGNING),
     Secret("postgres_seaweedfs", "objects", "password"),
@@ -74,8 +78,6 @@ KEPT_BY_TENANTS = {
     "secret_key": "what Dify has stored for its users could not be read any more, by anybody",
     "admin_password": "it is that of the first login; Dify keeps the one of now, and changes it in its console",
 }
-# What services of the data tier let applications in with: needed where the site gives the service, too.
-OF_APPLICATIONS = {"postgres": "database", "redis": "cache", "s3": "objects"}
 DEFAULT_TENANTS = ("dify",)
 
 
@@ -86,20 +88,17 @@ def table(tenants: Iterable[str] = DEFAULT_TENANTS) -> List[Secret]:
 
 def _of_tenant(key: str) -> Iterator[Secret]:
     for name, pattern in dify_secrets.SERVICES.items():
-        group = OF_APPLICATIONS.get(pattern.partition("_")[0])
+        group = ENDPOINT_GROUPS.get(pattern.partition("_")[0])
         if group:
             form = next((form for form in ("access_key", "secret_key") if name.endswith(form)), "password")
-            yield Secret(pattern.format(tenant=key), group, form)
+            yield Secret(pattern.format(tenant=key), group, form, application=True)
     for name, form in dify_secrets.OWN.items():
         yield Secret(dify_secrets.name_at_site(name, key), "workers", form, KEPT_BY_TENANTS.get(name, ""))
 
 
-def of_applications(tenants: Iterable[str] = DEFAULT_TENANTS) -> Set[str]:
-    of_tenants = {secret.name for secret in table(tenants)[len(OF_SITE) :] if secret.group != "workers"}
-    return {"s3_backup_access_key", "s3_backup_secret_key"} | of_tenants
-
-
-FORM_OF: Dict[str, str] = {secret.name: secret.form for secret in table()}
+def forms_of(tenants: Iterable[str] = DEFAULT_TENANTS) -> Dict[str, str]:
+    """The form of each secret by its name."""
+    return {secret.name: secret.form for secret in table(tenants)}
 
 
 def needed(
@@ -110,21 +109,12 @@ def needed(
 ) -> List[str]:
     """The secrets that a site needs that has these groups, is given these services and stores its files like this."""
     given = {ENDPOINT_GROUPS.get(service) for service in services}
-    elsewhere = _elsewhere(storage or {}, tenants)
-    applications = of_applications(tenants)
+    elsewhere = secrets_elsewhere(storage or {}, [key_of(tenant) for tenant in tenants])
     return [
         secret.name
         for secret in table(tenants)
-        if (groups.get(secret.group) or (secret.group in given and secret.name in applications))
-        and secret.name not in elsewhere
+        if (groups.get(secret.group) or (secret.group in given and secret.application)) and secret.name not in elsewhere
     ]
-
-
-def _elsewhere(storage: Mapping[str, str], tenants: Iterable[str]) -> Set[str]:
-    """The keys of buckets that nobody uses; those of the tenant `dify` stand for those of all."""
-    return {
-        re.sub(r"^s3_dify", f"s3_{key_of(tenant)}", name) for name in secrets_elsewhere(storage) for tenant in tenants
-    }
 
 
 def complete(
@@ -135,7 +125,7 @@ def complete(
     tenants: Sequence[str] = DEFAULT_TENANTS,
 ) -> Dict[str, Any]:
     """The existing secrets as they are, and a new one for each that is missing."""
-    forms = {secret.name: secret.form for secret in table(tenants)}
+    forms = forms_of(tenants)
     missing = [name for name in needed(groups, services, storage, tenants) if not existing.get(name)]
     return {**existing, **{name: FORMS[forms[name]].make() for name in missing}}
 
@@ -152,26 +142,20 @@ def rotate(
     # A group that has hosts wins over a service that is given.
     homes = [ENDPOINT_GROUPS.get(service) for service in services]
     given = {group for group in homes if group and not groups.get(group)}
-    refused = [line for line in (_refusal(name, existing, known, given, tenants) for name in names) if line]
+    refused = [line for line in (_refusal(name, existing, known, given) for name in names) if line]
     if refused:
         raise RotationError("\n".join(refused))
     return {**existing, **{name: FORMS[known[name].form].make() for name in names}}
 
 
-def _refusal(
-    name: str,
-    existing: Mapping[str, Any],
-    known: Mapping[str, Secret],
-    given: Set[str],
-    tenants: Sequence[str],
-) -> str:
+def _refusal(name: str, existing: Mapping[str, Any], known: Mapping[str, Secret], given: Set[str]) -> str:
     if name not in known:
         return f"{name} is unknown, wanted: {one_of(name, list(known))}"
     if known[name].keep:
         return f"{name} is never rotated: {known[name].keep}"
     if not existing.get(name):
         return f"{name} is not there yet, wanted: a run without rotation, which makes it"
-    if known[name].group in given and name in of_applications(tenants):
+    if known[name].group in given and known[name].application:
         return f"{name} belongs to a service that the site gives: change it there, and write it with ansible-vault edit"
     return ""
 
@@ -196,7 +180,7 @@ def findings(inventory: Inventory) -> Iterator[Finding]:
     services = [name for name, addresses in inventory.setting("site_services").items() if addresses]
     storage = {purpose: inventory.setting(variable) for purpose, variable in VARIABLES.items()}
     tenants = tenants_of(inventory.setting("dify_tenants"))
-    forms = {secret.name: secret.form for secret in table(tenants)}
+    forms = forms_of(tenants)
     missing = [name for name in needed(inventory.groups, services, storage, tenants) if not values.get(name)]
     if missing:
         wanted = "these too: `ansible-playbook playbooks/secrets.yml -i INVENTORY` makes them"

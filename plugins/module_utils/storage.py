@@ -13,15 +13,15 @@ LOCAL = "local"
 
 
 class Purpose(NamedTuple):
-    """What is stored: by the hosts of which group, and how the names of its keys in site_secrets begin."""
+    """What is stored: by the hosts of which group, and how the names of its keys in site_secrets begin for a tenant."""
 
     group: str
     secret: str
 
 
 PURPOSES: Dict[str, Purpose] = {
-    "uploads": Purpose("workers", "s3_dify"),
-    "plugins": Purpose("workers", "s3_dify_plugin"),
+    "uploads": Purpose("workers", "s3_{tenant}"),
+    "plugins": Purpose("workers", "s3_{tenant}_plugin"),
     "backups": Purpose("backup", "s3_backup"),
 }
 VARIABLES: Dict[str, str] = {name: f"site_storage_{name}" for name in PURPOSES}
@@ -33,7 +33,11 @@ def stored_on(kind: str, entries: Sequence[Mapping[str, Any]], storage: Mapping[
     return [{key: value for key, value in entry.items() if key != "purpose"} for entry in used]
 
 
-def secrets_elsewhere(storage: Mapping[str, str]) -> Set[str]:
-    """The keys of buckets that the site does not use, as what would be in them is stored elsewhere."""
-    elsewhere = [purpose for name, purpose in PURPOSES.items() if storage.get(name, S3) != S3]
-    return {f"{purpose.secret}_{part}_key" for purpose in elsewhere for part in ("access", "secret")}
+def secrets_elsewhere(storage: Mapping[str, str], tenants: Sequence[str]) -> Set[str]:
+    """The keys of buckets that the site does not use, as what would be in them is stored elsewhere.
+
+    `tenants`: as they stand in the names of secrets.
+    """
+    patterns = [purpose.secret for name, purpose in PURPOSES.items() if storage.get(name, S3) != S3]
+    names = [pattern.format(tenant=tenant) for pattern in patterns for tenant in tenants]
+    return {f"{name}_{part}_key" for name in names for part in ("access", "secret")}

@@ -11,7 +11,7 @@ from unit.plugins.module_utils import difys
 
 from ansible_collections.onprem.dify.plugins.module_utils import dify_release, dify_schema
 from ansible_collections.onprem.dify.plugins.module_utils.dify_release import ReleaseError
-from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import FORM_OF
+from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import forms_of
 
 Change = Callable[[dict[str, Any]], Any]
 
@@ -32,7 +32,7 @@ def test_the_releases_are_the_newest_and_the_one_before() -> None:
 @pytest.mark.parametrize("version", difys.RELEASES)
 def test_secrets_have_the_forms_in_which_the_site_makes_them(version: str) -> None:
     for name, entry in difys.release_file(version)["secrets"].items():
-        assert entry.get("form") == (FORM_OF.get(f"dify_{name}") if "form" in entry else None), name
+        assert entry.get("form") == (forms_of().get(f"dify_{name}") if "form" in entry else None), name
 
 
 @pytest.mark.parametrize("version", difys.RELEASES)

@@ -19,7 +19,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.external_model import 
 )
 from ansible_collections.onprem.dify.plugins.module_utils.postgresql_access import AccessError
 from ansible_collections.onprem.dify.plugins.module_utils.site import ENDPOINT_GROUPS
-from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import needed, of_applications
+from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import needed, table
 from ansible_collections.onprem.dify.plugins.module_utils.storage import PURPOSES
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -90,7 +90,7 @@ def test_databases_users_and_clients_are_those_of_the_bundled_services() -> None
 
 def test_every_secret_of_an_application_is_in_the_table() -> None:
     assert set(VARIABLES) <= set(ENDPOINT_GROUPS)
-    assert len(of_applications()) == 10
+    assert len([secret for secret in table() if secret.application]) == 10
 
 
 def test_a_finding_is_one_line_that_names_service_variable_found_and_wanted() -> None:

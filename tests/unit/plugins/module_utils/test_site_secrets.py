@@ -11,9 +11,9 @@ from ansible_collections.onprem.dify.plugins.module_utils.dify_secrets import OW
 from ansible_collections.onprem.dify.plugins.module_utils.secret_forms import FORMS, is_published_default
 from ansible_collections.onprem.dify.plugins.module_utils.site import GROUPS
 from ansible_collections.onprem.dify.plugins.module_utils.site_secrets import (
-    FORM_OF,
     RotationError,
     complete,
+    forms_of,
     needed,
     rotate,
     table,
@@ -54,7 +54,7 @@ def test_what_is_stored_elsewhere_needs_no_keys_whoever_runs_the_store() -> None
 
 @pytest.mark.parametrize("secret", ["wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEK=", "a1b2c3d4e5f6g7h8"])
 def test_keys_that_a_store_of_the_site_made_are_accepted(secret: str) -> None:
-    assert re.fullmatch(FORMS[FORM_OF["s3_dify_secret_key"]].pattern, secret)
+    assert re.fullmatch(FORMS[forms_of()["s3_dify_secret_key"]].pattern, secret)
 
 
 def test_existing_secrets_stay_as_they_are() -> None:
@@ -70,7 +70,7 @@ def test_every_made_secret_has_its_form_and_none_occurs_twice() -> None:
     assert list(made) == [secret.name for secret in table()]
     assert len(set(made.values())) == len(made)
     for name, value in made.items():
-        form = FORMS[FORM_OF[name]]
+        form = FORMS[forms_of()[name]]
         assert re.fullmatch(form.pattern, value), name
         assert form.minimum <= len(value) <= (form.maximum or 100), name
     assert len(base64.b64decode(made["dify_secret_key"])) == 42
@@ -98,7 +98,7 @@ def test_another_key_of_the_agents_is_not_taken(value: str) -> None:
 
 
 def test_the_gate_of_the_first_administrator_takes_no_more_than_thirty_characters() -> None:
-    form = FORMS[FORM_OF["dify_init_password"]]
+    form = FORMS[forms_of()["dify_init_password"]]
     assert form.maximum == 30
     assert len(form.make()) <= 30
 

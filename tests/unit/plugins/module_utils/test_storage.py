@@ -40,8 +40,8 @@ def test_what_is_stored_elsewhere_is_left_out_and_what_has_no_purpose_is_not(
 
 
 def test_keys_of_buckets_that_are_not_used_are_named() -> None:
-    assert secrets_elsewhere({}) == secrets_elsewhere(dict.fromkeys(PURPOSES, "s3")) == set()
-    assert secrets_elsewhere({"uploads": "s3", "plugins": "nfs"}) == {
+    assert secrets_elsewhere({}, ["dify"]) == secrets_elsewhere(dict.fromkeys(PURPOSES, "s3"), ["dify"]) == set()
+    assert secrets_elsewhere({"uploads": "s3", "plugins": "nfs"}, ["dify"]) == {
         "s3_dify_plugin_access_key",
         "s3_dify_plugin_secret_key",
     }
@@ -50,7 +50,7 @@ def test_keys_of_buckets_that_are_not_used_are_named() -> None:
 def test_each_purpose_is_a_variable_of_the_site_with_a_bucket_and_where_it_may_be_on_nfs_a_volume() -> None:
     choices = {name: options("site")[variable]["choices"] for name, variable in VARIABLES.items()}
     buckets = {entry["purpose"]: entry["secret"] for entry in options("objects")["objects_buckets"]["default"]}
-    assert buckets == {name: purpose.secret for name, purpose in PURPOSES.items()}
+    assert buckets == {name: purpose.secret.format(tenant="dify") for name, purpose in PURPOSES.items()}
     volumes = [entry["purpose"] for entry in options("files")["files_volumes"]["default"]]
     assert volumes == [name for name, kinds in choices.items() if "nfs" in kinds]
 
