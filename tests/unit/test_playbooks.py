@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from ansible.utils.collection_loader import AnsibleCollectionRef
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,3 +24,18 @@ def test_a_playbook_that_a_page_calls_is_there_under_a_name_that_ansible_takes(n
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml")))
 def test_every_playbook_can_be_called_in_the_installed_collection(name: str) -> None:
     assert AnsibleCollectionRef.is_valid_fqcr(f"onprem.dify.{name}")
+
+
+PLAYS = [
+    pytest.param(play, id=f"{path.stem}: {play['name']}")
+    for path in sorted((ROOT / "playbooks").glob("*.yml"))
+    for play in yaml.safe_load(path.read_text(encoding="utf-8"))
+    if "hosts" in play and play["hosts"] != "localhost"
+]
+
+
+@pytest.mark.parametrize("play", PLAYS)
+def test_hosts_come_in_the_same_order_in_every_run(play: dict) -> None:
+    # Without it Ansible takes the children of a group in an order that changes from run to run, and with it the host
+    # that does what is done once.
+    assert play["order"] == "sorted"
