@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
-wanted=$(cat requirements.txt collections.txt tests/requirements.txt tests/setup.sh <("$python" --version) | sha256sum | cut -c1-16)
+made_from=(requirements.txt collections.txt galaxy.yml tests/requirements.txt tests/setup.sh tests/unpack_collections.py)
+wanted=$(cat "${made_from[@]}" <("$python" --version) | sha256sum | cut -c1-16)
 if [ "$(cat .venv/requirements.sha256 2>/dev/null)" = "$wanted" ]; then
   exit 0
 fi
