@@ -7,30 +7,10 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping
 
+from ansible_collections.onprem.dify.plugins.module_utils import dify_limits
 from ansible_collections.onprem.dify.plugins.module_utils.dify_build import Build
 from ansible_collections.onprem.dify.plugins.module_utils.dify_pods import TLS_FOLDER
 from ansible_collections.onprem.dify.plugins.module_utils.dify_release import ROUTER_PORT
-
-# What Dify allows where nobody says otherwise: megabytes of an upload, bytes of a plugin, seconds of a run.
-UPLOADS = {
-    "UPLOAD_FILE_SIZE_LIMIT": 15,
-    "UPLOAD_IMAGE_FILE_SIZE_LIMIT": 10,
-    "UPLOAD_AUDIO_FILE_SIZE_LIMIT": 50,
-    "UPLOAD_VIDEO_FILE_SIZE_LIMIT": 100,
-}
-PACKAGE = 52428800
-RUNS = {"WORKFLOW_MAX_EXECUTION_TIME": 1200, "APP_MAX_EXECUTION_TIME": 1200, "GUNICORN_TIMEOUT": 360}
-
-
-def body_megabytes(settings: Mapping[str, str]) -> int:
-    """The largest body that Dify would take, and a bit for what stands around it."""
-    package = int(settings.get("PLUGIN_MAX_PACKAGE_SIZE", PACKAGE)) // 1048576 + 1
-    return max(package, *(int(settings.get(name, size)) for name, size in UPLOADS.items())) + 10
-
-
-def read_seconds(settings: Mapping[str, str]) -> int:
-    """As long as the longest run may be silent."""
-    return max(int(settings.get(name, seconds)) for name, seconds in RUNS.items()) + 60
 
 
 def configuration(build: Build) -> str:
@@ -53,10 +33,10 @@ def configuration(build: Build) -> str:
         "  server {",
         f"    listen {ROUTER_PORT} ssl;",
         f"    server_name {build.tenant['hostname']};",
-        f"    client_max_body_size {body_megabytes(settings)}m;",
+        f"    client_max_body_size {dify_limits.body_megabytes(settings)}m;",
         "    proxy_http_version 1.1;",
         "    proxy_buffering off;",
-        f"    proxy_read_timeout {read_seconds(settings)}s;",
+        f"    proxy_read_timeout {dify_limits.read_seconds(settings)}s;",
         "    proxy_set_header Host $host;",
         "    proxy_set_header X-Forwarded-Proto https;",
         "    proxy_set_header X-Forwarded-Host $host;",

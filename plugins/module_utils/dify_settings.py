@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Collection, Dict, Iterator, List, Mapping, Tuple
 
+from ansible_collections.onprem.dify.plugins.module_utils import dify_limits
 from ansible_collections.onprem.dify.plugins.module_utils.dify_release import Release, families_of, names
 from ansible_collections.onprem.dify.plugins.module_utils.dify_tenants import Fault
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import nearest, one_of
@@ -51,6 +52,9 @@ def _fault(release: Release, family: str, name: str, value: Any) -> Iterator[Fau
         yield Fault(CHECK, place, f"unknown to Dify {release['version']}", _instead(release, family, name, known))
     elif value is None or isinstance(value, (Mapping, list, tuple)):
         yield Fault(CHECK, place, "not a text or a number", "one value")
+    elif name in dify_limits.NUMBERS and not dify_limits.is_number(value):
+        # What lets bodies and answers through goes by it.
+        yield Fault(CHECK, place, text(value) or "empty", "a whole number above 0, without a unit")
 
 
 def _instead(release: Release, family: str, name: str, known: Mapping[str, str]) -> str:

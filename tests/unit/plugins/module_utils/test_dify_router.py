@@ -171,12 +171,3 @@ def test_nothing_older_than_tls_1_3(router: Router) -> None:
     context.maximum_version = ssl.TLSVersion.TLSv1_2
     with socket.create_connection(("127.0.0.1", router.port)) as line, pytest.raises(ssl.SSLError):
         context.wrap_socket(line)
-
-
-def test_bodies_and_times_follow_the_limits_of_dify() -> None:
-    plain: dict[str, str] = {}
-    assert dify_router.body_megabytes(plain) == 110
-    assert dify_router.body_megabytes({"UPLOAD_VIDEO_FILE_SIZE_LIMIT": "500"}) == 510
-    assert dify_router.body_megabytes({"PLUGIN_MAX_PACKAGE_SIZE": "524288000"}) == 511
-    assert dify_router.read_seconds(plain) == 1260
-    assert dify_router.read_seconds({"WORKFLOW_MAX_EXECUTION_TIME": "3600"}) == 3660
