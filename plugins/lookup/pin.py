@@ -13,7 +13,7 @@ author: onprem.dify contributors (!UNKNOWN)
 description:
   - Reads the pins that come with the collection in C(bundle) and joins what the site says in the variable C(site_pins).
   - A site that names another version loses packages, archives and hashes of the delivered one, and gives its own.
-  - Where the site has a mirror with a bundle, the addresses of archives and wheels are those on the mirror.
+  - Where the site has mirrors with a bundle, the addresses of archives and wheels are those on the mirrors.
   - Fails if a component is unknown, and if C(site_pins) speaks of one that is unknown or is malformed.
 options:
   _terms:
@@ -38,14 +38,9 @@ EXAMPLES = r"""
 
 - name: Install etcd from its pinned archive
   onprem.dify.release:
-    name: etcd
-    version: "{{ pin.version }}"
-    url: "{{ pin.archive.url }}"
-    sha256: "{{ pin.archive.sha256 }}"
+    pin: "{{ lookup('onprem.dify.pin', 'etcd', archive=true) }}"
     strip_components: 1
     links: {etcd: etcd, etcdctl: etcdctl}
-  vars:
-    pin: "{{ lookup('onprem.dify.pin', 'etcd', archive=true) }}"
 """
 
 RETURN = r"""
@@ -56,8 +51,10 @@ _list:
       does not name this system.
     - C(package_versions) holds that version for each of its packages. It is missing where the pin does not know what
       they are called on this system.
-    - C(ca_path) is the file on the host with the authority of the mirror, where the site has one with a bundle.
-    - C(archive) holds C(url) and C(sha256) of the archive for the architecture of the host, if O(archive) was true.
+    - C(ca_path) is the file on the host with the authority of the mirrors, where the site has one with a bundle.
+    - C(archive) holds C(sha256) of the archive for the architecture of the host and its addresses, C(urls), in the
+      order in which they are asked, if O(archive) was true.
+    - C(wheel_links) holds the folders or pages with the wheels, in that order, if O(wheels) was true.
   type: list
   elements: dict
 """
@@ -81,10 +78,15 @@ class LookupModule(LookupBase):
         host = pins.Host(plain(variables.get("ansible_facts") or {}))
         mirror = plain(self._templar.template((variables.get("site_facts") or {}).get("mirror") or {}))
         bundle = collection_files.bundle()
-        needed = {kind: self.get_option(kind) for kind in ("archive", "wheels")}
+        name = str(variables.get("inventory_hostname", ""))
+        archive, wheels = (bool(self.get_option(kind)) for kind in ("archive", "wheels"))
         try:
-            site = mirror_clients.pins(bundle, site, mirror, str(variables.get("inventory_hostname", "")))
-            found = [pins.select(bundle, site, str(term), host, **needed) for term in (terms or bundle)]
+            found = [pins.select(bundle, site, str(term), host) for term in (terms or bundle)]
+            for pin in found:
+                if archive:
+                    pin["archive"] = mirror_clients.archive(pin, host, mirror, name)
+                if wheels:
+                    pin["wheel_links"] = mirror_clients.wheel_links(pin, mirror, name)
         except pins.PinError as error:
             raise AnsibleError(str(error)) from error
         return [{**pin, "ca_path": mirror["ca_file"]} for pin in found] if mirror else found

@@ -10,12 +10,13 @@ from urllib.parse import quote, unquote, urlsplit
 
 from ansible_collections.onprem.dify.plugins.module_utils.mirror_registry import repository
 from ansible_collections.onprem.dify.plugins.module_utils.mirror_store import CURRENT, DIRECTORY
-from ansible_collections.onprem.dify.plugins.module_utils.pins import Pin, merge
+from ansible_collections.onprem.dify.plugins.module_utils.pins import Host, Pin, PinError, archive_of
 
 # Where every host has what it needs to trust the mirrors.
 TRUST = "/etc/onprem-dify/mirror"
 CA_FILE, KEY_FILE, MAKERS_FILE = f"{TRUST}/ca.crt", f"{TRUST}/packages.asc", f"{TRUST}/makers.asc"
 REGISTRY_PORT = 5000
+_HERE = f"{DIRECTORY}/{CURRENT}"
 # What a host gives that has a mirror with a bundle.
 GIVEN = ("mirror_bundle", "mirror_bundle_on_host")
 
@@ -52,7 +53,7 @@ def repositories(found: Mirrors, host: str, facts: Mapping[str, Any]) -> List[Di
     system = f"packages/{facts['distribution']}_{facts['distribution_major_version']}"
     places = [f"{url}/{system}" for url in found["urls"]]
     if host in found["hosts"]:
-        places = [f"file:{DIRECTORY}/{CURRENT}/{system}"]
+        places = [f"file:{_HERE}/{system}"]
     if facts["os_family"] == "Debian":
         suites = [str(facts["distribution_release"])]
         return [{"name": "mirror", "uris": places, "suites": suites, "signed_by": found["key_file"]}]
@@ -63,41 +64,38 @@ def repositories(found: Mirrors, host: str, facts: Mapping[str, Any]) -> List[Di
     return [{"name": "mirror", "baseurl": files, "gpgkey": keys, "repo_gpgcheck": True, **certified}]
 
 
-def pins(bundle: Mapping[str, Pin], site: Mapping[str, Any], found: Mirrors, host: str) -> Dict[str, Any]:
-    """What a site pins, with the places of archives and wheels on its mirror. A mirror has them on its disk."""
-    if not found:
-        return dict(site)
-    here = f"{DIRECTORY}/{CURRENT}"
-    url, wheels = (f"file://{here}", here) if host in found["hosts"] else (found["urls"][0], found["urls"][0])
-    own = {name: _on_mirror(name, bundle[name], site.get(name) or {}, url, wheels) for name in bundle}
-    return {**site, **own}
+def archive(pin: Pin, host: Host, found: Mirrors, name: str) -> Dict[str, Any]:
+    """The archive of a pin with the addresses from which a host takes it, the first one that answers."""
+    chosen = archive_of(pin, host)
+    parts = urlsplit(str(chosen["url"]))
+    if not found or parts.scheme not in ("http", "https"):
+        return {"urls": [chosen["url"]], "sha256": chosen["sha256"]}
+    file = quote(unquote(parts.path).rpartition("/")[2])
+    path = f"files/{pin['name']}/{pin['version']}/{host.architecture}/{file}"
+    return {
+        "urls": [f"{place}/{path}" for place in _places(found, name, f"file://{_HERE}")],
+        "sha256": chosen["sha256"],
+    }
 
 
-def _on_mirror(component: str, pin: Pin, own: Any, url: str, wheels: str) -> Any:
-    if not isinstance(own, Mapping):  # a fault that the pins name
-        return own
-    merged = merge(pin, own)
-    moved: Dict[str, Any] = dict(own)
-    archives = merged.get("archives")
-    if isinstance(archives, Mapping):
-        moved["archives"] = {
-            architecture: _archive(component, str(merged["version"]), architecture, archive, url)
-            for architecture, archive in archives.items()
-        }
+def wheel_links(pin: Pin, found: Mirrors, name: str) -> List[str]:
+    """Folders or pages with the wheels of a pin, as a host finds them."""
+    own = str(pin.get("wheels") or "")
+    needed = {"requirements": pin.get("requirements"), "wheels": own or found}
+    lacking = [field for field, there in needed.items() if not there]
+    if lacking:
+        raise PinError(
+            f"{pin['name']} {pin['version']}: no wheels. Give {' and '.join(lacking)} in site_pins.{pin['name']}."
+        )
     # A folder on the host itself stays.
-    if merged.get("requirements") and not str(merged.get("wheels", "")).startswith("/"):
-        moved["wheels"] = f"{wheels}/wheels/{component}/"
-    return moved
+    if own.startswith("/") or not found:
+        return [own]
+    return [f"{place}/wheels/{pin['name']}/" for place in _places(found, name, _HERE)]
 
 
-def _archive(component: str, version: str, architecture: str, archive: Any, url: str) -> Any:
-    if not isinstance(archive, Mapping):
-        return archive
-    parts = urlsplit(str(archive.get("url", "")))
-    if parts.scheme not in ("http", "https"):
-        return archive
-    name = unquote(parts.path).rpartition("/")[2]
-    return {**archive, "url": f"{url}/files/{component}/{version}/{architecture}/{quote(name)}"}
+def _places(found: Mirrors, name: str, here: str) -> List[str]:
+    """The mirrors, as one host asks them: a mirror has everything on its disk."""
+    return [here] if name in found["hosts"] else list(found["urls"])
 
 
 def registry_hosts(images: Iterable[str], found: Mirrors) -> Dict[str, str]:

@@ -211,15 +211,8 @@ def unhashed(requirements: str) -> List[str]:
     return [line for line in wanted if not _HASHED.match(line)]
 
 
-def select(
-    bundle: Mapping[str, Pin],
-    site: Mapping[str, Any],
-    component: str,
-    host: Host,
-    archive: bool = False,
-    wheels: bool = False,
-) -> Pin:
-    """The pin of one component for a host of a site. `archive`, `wheels`: what it must have."""
+def select(bundle: Mapping[str, Pin], site: Mapping[str, Any], component: str, host: Host) -> Pin:
+    """The pin of one component for a host of a site."""
     _refuse_unknown(bundle, site)
     if component not in bundle:
         raise PinError(_unknown(component, bundle))
@@ -228,13 +221,6 @@ def select(
     names = _of_system(pin.get("package_names"), host)
     if names:
         pin["package_versions"] = dict.fromkeys(names, pin["package_version"])
-    if archive:
-        pin["archive"] = _archive(pin, host)
-    lacking = [field for field in ("requirements", "wheels") if wheels and not pin.get(field)]
-    if lacking:
-        raise PinError(
-            f"{component} {pin['version']}: no wheels. Give {' and '.join(lacking)} in site_pins.{component}."
-        )
     return pin
 
 
@@ -287,7 +273,8 @@ def _of_system(by_system: Optional[Mapping[str, Any]], host: Host) -> Any:
     return next((by_system[name] for name in host.systems if name in by_system), None) if by_system else None
 
 
-def _archive(pin: Pin, host: Host) -> Mapping[str, Any]:
+def archive_of(pin: Pin, host: Host) -> Mapping[str, Any]:
+    """The archive for the architecture of a host."""
     archives: Mapping[str, Any] = pin.get("archives") or {}
     if not host.architecture:
         raise PinError(f"{pin['name']}: gather the fact architecture before you ask for its archive")

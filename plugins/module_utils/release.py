@@ -20,7 +20,7 @@ import shutil
 import stat
 import tarfile
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import IO, Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 Run = Callable[[List[str]], Tuple[int, str, str]]
 # Opens an address for reading.
@@ -30,6 +30,9 @@ DIRECTORY = "/opt/onprem-dify"
 # Written last; without it a directory is a leftover.
 RECORD = ".onprem-dify-release.json"
 _CHUNK = 1 << 20
+_BROKEN = re.compile(r"^Retrying .* broken by '\w+\(.*>: (.*)'\)': \S+$")
+# For each page and each wheel: another mirror may answer.
+_PATIENCE = ("--timeout", "15", "--retries", "1")
 
 
 class ReleaseError(Exception):
@@ -141,10 +144,31 @@ def alone(parent: Path) -> Iterator[None]:
         os.close(handle)
 
 
+class Places(NamedTuple):
+    """Where something can be had, in the order in which they are asked. `warn` hears of those that failed."""
+
+    urls: Sequence[str]
+    warn: Callable[[str], None]
+
+    def first(self, attempt: Callable[[str], None]) -> str:
+        """The first place with which an attempt succeeds."""
+        failures: List[str] = []
+        for url in self.urls:
+            try:
+                attempt(url)
+            except ReleaseError as error:
+                failures.append(str(error))
+                continue
+            for failure in failures:
+                self.warn(f"{failure}. It came from {url} instead")
+            return url
+        raise ReleaseError("; ".join(failures))
+
+
 class Archive(NamedTuple):
     """A tar archive, its top directories stripped."""
 
-    url: str
+    places: Places
     sha256: str
     strip: int
     opener: Open
@@ -152,11 +176,14 @@ class Archive(NamedTuple):
 
     def install(self, wish: Wish) -> None:
         download = wish.beside("download")
-        _remove(download)
+
+        def make(fresh: Path) -> str:
+            url = self.places.first(lambda place: fetch(self.opener, place, download, self.sha256))
+            unpack(download, fresh, self.strip)
+            return url
+
         try:
-            with _fresh(wish, self.url, self.run) as fresh:
-                fetch(self.opener, self.url, download, self.sha256)
-                unpack(download, fresh, self.strip)
+            _make_anew(wish, make, self.run)
         finally:
             _remove(download)
 
@@ -164,24 +191,27 @@ class Archive(NamedTuple):
 class Program(NamedTuple):
     """A single program as its makers publish it, under the name of the component."""
 
-    url: str
+    places: Places
     sha256: str
     opener: Open
     run: Run
 
     def install(self, wish: Wish) -> None:
-        with _fresh(wish, self.url, self.run) as fresh:
+        def make(fresh: Path) -> str:
             fresh.mkdir(mode=0o755)
             program = fresh / wish.name
-            fetch(self.opener, self.url, program, self.sha256)
+            url = self.places.first(lambda place: fetch(self.opener, place, program, self.sha256))
             program.chmod(0o755)
+            return url
+
+        _make_anew(wish, make, self.run)
 
 
 class Venv(NamedTuple):
     """A virtual environment of wheels. It is not relocatable, so it is built at its place and recorded last."""
 
     requirements: str
-    wheels: str
+    places: Places
     python: str
     ca_path: str
     run: Run
@@ -205,20 +235,34 @@ class Venv(NamedTuple):
         _must(self.run, [self.python, "-m", "venv", str(wish.path)])
         lock = wish.path / "requirements.txt"
         lock.write_text(self.requirements, encoding="utf-8")
-        _must(self.run, [*self.pip(wish.path), "--requirement", str(lock)])
-        _complete(wish.path, wish, {"wheels": self.wheels}, self.run)
+        links = self.places.first(lambda place: self._install(wish.path, place, lock))
+        _complete(wish.path, wish, {"wheels": links}, self.run)
 
-    def pip(self, path: Path) -> List[str]:
+    def _install(self, path: Path, links: str, lock: Path) -> None:
+        code, out, err = self.run([*self.pip(path, links), "--requirement", str(lock)])
+        if code != 0:
+            raise ReleaseError(f"{links}: pip: {complaint(err) or complaint(out) or f'exit code {code}'}")
+
+    def pip(self, path: Path, links: str) -> List[str]:
         command = [str(path / "bin" / "python"), "-m", "pip", "--isolated", "--disable-pip-version-check", "--no-input"]
-        command += ["install", "--quiet", "--no-cache-dir", "--no-index", "--find-links", self.wheels]
+        command += ["install", "--quiet", "--no-cache-dir", "--no-index", "--find-links", links, *_PATIENCE]
         # A source package would run its own code, before any hash of what that code fetches.
         command += ["--require-hashes", "--only-binary", ":all:"]
-        host = re.match(r"http://([^/]+)", self.wheels)
+        host = re.match(r"http://([^/]+)", links)
         command += ["--trusted-host", host.group(1)] if host else []
         return [*command, "--cert", self.ca_path] if self.ca_path else command
 
 
-def bring(wish: Wish, source: Any, busy: Callable[[Path], bool], check_mode: bool) -> Tuple[Plan, Dict[str, str]]:
+Source = Union[Archive, Program, Venv]
+
+
+def complaint(output: str) -> str:
+    """What pip says is wrong, in one line; why a page could not be read stands there for each attempt."""
+    lines = [re.sub(r"^(ERROR|WARNING): ", "", line.strip()) for line in output.splitlines()]
+    return "; ".join(dict.fromkeys(_BROKEN.sub(r"\1", line) for line in lines if line))
+
+
+def bring(wish: Wish, source: Source, busy: Callable[[Path], bool], check_mode: bool) -> Tuple[Plan, Dict[str, str]]:
     """What was done, and the difference."""
     if check_mode:
         wanted = plan(wish, busy)
@@ -245,6 +289,7 @@ def _diff(wanted: Plan, wish: Wish) -> Dict[str, str]:
 def fetch(opener: Open, url: str, target: Path, sha256: str) -> None:
     """Download, and keep nothing that has not the wanted digest."""
     digest = hashlib.sha256()
+    target.unlink(missing_ok=True)
     try:
         with opener(url) as source, target.open("xb") as file:
             for chunk in iter(lambda: source.read(_CHUNK), b""):
@@ -253,7 +298,7 @@ def fetch(opener: Open, url: str, target: Path, sha256: str) -> None:
     except (OSError, http.client.HTTPException) as error:
         raise ReleaseError(f"{url}: {error}") from error
     if digest.hexdigest() != sha256:
-        raise ReleaseError(f"{url}: found sha256 {digest.hexdigest()}, wanted {sha256}. Nothing of it was used.")
+        raise ReleaseError(f"{url}: found sha256 {digest.hexdigest()}, wanted {sha256}, so nothing of it was used")
 
 
 def unpack(archive: Path, target: Path, strip: int) -> None:
@@ -328,13 +373,12 @@ def _complete(path: Path, wish: Wish, origin: Mapping[str, str], run: Run) -> No
     _must(run, ["sync", "--file-system", str(path)])
 
 
-@contextlib.contextmanager
-def _fresh(wish: Wish, url: str, run: Run) -> Iterator[Path]:
-    """Where a version is made: once complete it takes its place, a failed one goes."""
+def _make_anew(wish: Wish, make: Callable[[Path], str], run: Run) -> None:
+    """Let `make` fill a folder and say where from: once complete it takes its place, a failed one goes."""
     fresh = wish.beside("new")
     _remove(fresh)
     try:
-        yield fresh
+        url = make(fresh)
         _complete(fresh, wish, {"url": url}, run)
         _move_in(fresh, wish)
     finally:
@@ -397,20 +441,6 @@ def parse_links(links: Mapping[str, Any], directory: Path) -> Dict[Path, str]:
             raise ReleaseError(f"link {name}: {target} is not a path within the version")
         parsed[directory / name] = str(inside)
     return parsed
-
-
-def parse_digest(sha256: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        raise ReleaseError(f"sha256 {sha256!r} is not 64 hexadecimal digits")
-    return sha256
-
-
-def parse_name(name: str, version: str) -> None:
-    # A number after a hyphen would look like the version of another component.
-    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z][a-z0-9]*)*", name):
-        raise ReleaseError(f"name {name!r} is not words in lower case joined by hyphens")
-    if not re.fullmatch(r"\d[\w.+~-]*", version):
-        raise ReleaseError(f"version {version!r} is not one exact version")
 
 
 def _must(run: Run, command: Sequence[str]) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 import pytest
 
 from ansible_collections.onprem.dify.plugins.module_utils import mirror_clients
-from ansible_collections.onprem.dify.plugins.module_utils.pins import Host, faults, select
+from ansible_collections.onprem.dify.plugins.module_utils.pins import Host, PinError, select
 
 HOSTS = {
     "db1": {"address": "10.0.3.11", "groups": ["database"]},
@@ -97,42 +96,51 @@ def test_packages_of_other_systems_are_found_in_their_own_form() -> None:
     assert own["baseurl"] == ["file:///srv/onprem-dify/mirror/current/packages/Rocky_9"]
 
 
+def archive(own: Any, host: str, mirrors: Any, architecture: str = "x86_64") -> dict[str, Any]:
+    facts = Host({**DEBIAN, "architecture": architecture})
+    return mirror_clients.archive(select(BUNDLE, own, "etcd", facts), facts, mirrors, host)
+
+
 @pytest.mark.parametrize(
-    ("host", "place"), [("db1", "https://10.0.4.11"), ("ops1", "file:///srv/onprem-dify/mirror/current")]
+    ("host", "places"),
+    [("db1", ["https://10.0.4.11", "https://10.0.4.12"]), ("ops1", ["file:///srv/onprem-dify/mirror/current"])],
 )
-def test_archives_come_from_the_mirror_under_the_path_of_the_bundle(host: str, place: str) -> None:
-    site = mirror_clients.pins(BUNDLE, {}, found(), host)
-    pin = select(BUNDLE, site, "etcd", Host(DEBIAN), archive=True)
-    assert pin["archive"] == {"url": f"{place}/files/etcd/3.6.14/amd64/etcd%2B1.tar.gz", "sha256": SHA256}
-    assert pin["archives"]["arm64"]["url"] == "file:///media/etcd.tar.gz"
+def test_archives_come_from_every_mirror_under_the_path_of_the_bundle(host: str, places: list[str]) -> None:
+    urls = [f"{place}/files/etcd/3.6.14/amd64/etcd%2B1.tar.gz" for place in places]
+    assert archive({}, host, found()) == {"urls": urls, "sha256": SHA256}
+    on_the_host = {"urls": ["file:///media/etcd.tar.gz"], "sha256": SHA256}
+    assert archive({}, host, found(), "aarch64") == on_the_host
 
 
 def test_a_version_of_the_site_is_looked_for_under_that_version() -> None:
     own = {"etcd": {"version": "3.6.15", "archives": {"amd64": {"url": "https://x.org/e.tgz", "sha256": SHA256}}}}
-    site = mirror_clients.pins(BUNDLE, own, found(), "db1")
-    pin = select(BUNDLE, site, "etcd", Host(DEBIAN), archive=True)
-    assert pin["archive"]["url"] == "https://10.0.4.11/files/etcd/3.6.15/amd64/e.tgz"
+    assert archive(own, "db1", found())["urls"] == [
+        f"https://10.0.4.{number}/files/etcd/3.6.15/amd64/e.tgz" for number in (11, 12)
+    ]
+    assert archive(own, "db1", {})["urls"] == ["https://x.org/e.tgz"]
 
 
-def test_wheels_come_from_the_mirror_unless_they_are_on_the_host_itself() -> None:
-    def wheels(own: dict[str, Any], host: str) -> str:
-        return str(mirror_clients.pins(BUNDLE, {"patroni": own}, found(), host)["patroni"]["wheels"])
-
-    assert wheels({}, "db1") == "https://10.0.4.11/wheels/patroni/"
-    assert wheels({"wheels": "https://pypi.bank.internal/"}, "db1") == "https://10.0.4.11/wheels/patroni/"
-    assert wheels({}, "ops1") == "/srv/onprem-dify/mirror/current/wheels/patroni/"
-    assert wheels({"wheels": "/media/wheels"}, "db1") == "/media/wheels"
+def wheel_links(own: dict[str, Any], host: str, mirrors: Any) -> list[str]:
+    pin = select(BUNDLE, {"patroni": own}, "patroni", Host(DEBIAN))
+    return mirror_clients.wheel_links(pin, mirrors, host)
 
 
-def test_mistakes_of_a_site_are_left_for_the_pins_to_name() -> None:
-    site = mirror_clients.pins(BUNDLE, {"etcd": "3.6", "etdc": {}}, found(), "db1")
-    assert site["etcd"] == "3.6"
-    assert site["etdc"] == {}
-    assert not faults({**ETCD, **mirror_clients.pins(BUNDLE, {}, found(), "db1")["etcd"]}, datetime.date.min)
+def test_wheels_come_from_every_mirror_unless_they_are_on_the_host_itself() -> None:
+    mirrors = [f"https://10.0.4.{number}/wheels/patroni/" for number in (11, 12)]
+    assert wheel_links({}, "db1", found()) == mirrors
+    assert wheel_links({"wheels": "https://pypi.bank.internal/"}, "db1", found()) == mirrors
+    assert wheel_links({}, "ops1", found()) == ["/srv/onprem-dify/mirror/current/wheels/patroni/"]
+    assert wheel_links({"wheels": "/media/wheels"}, "db1", found()) == ["/media/wheels"]
+    assert wheel_links({"wheels": "https://pypi.bank.internal/"}, "db1", {}) == ["https://pypi.bank.internal/"]
 
 
-def test_a_site_without_a_mirror_keeps_its_pins() -> None:
-    assert mirror_clients.pins(BUNDLE, {"etcd": {"source": "x"}}, {}, "db1") == {"etcd": {"source": "x"}}
+def test_wheels_need_their_lock_and_a_place() -> None:
+    with pytest.raises(PinError, match=r"no wheels\. Give wheels in site_pins\.patroni"):
+        wheel_links({}, "db1", {})
+    with pytest.raises(PinError, match=r"no wheels\. Give requirements and wheels in site_pins\.patroni"):
+        wheel_links({"version": "4.2.0"}, "db1", {})
+    with pytest.raises(PinError, match=r"no wheels\. Give requirements in site_pins\.patroni"):
+        wheel_links({"version": "4.2.0"}, "db1", found())
 
 
 def test_containerd_asks_the_mirrors_and_nobody_else() -> None:

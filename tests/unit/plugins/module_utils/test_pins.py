@@ -11,6 +11,7 @@ import pytest
 from ansible_collections.onprem.dify.plugins.module_utils.pins import (
     Host,
     PinError,
+    archive_of,
     digests,
     faults,
     of_site,
@@ -46,8 +47,12 @@ DEBIAN = {
 }
 
 
-def pin(component: str = "etcd", site: Any = None, facts: Any = None, **needed: bool) -> dict[str, Any]:
-    return select(BUNDLE, site or {}, component, Host(DEBIAN if facts is None else facts), **needed)
+def pin(component: str = "etcd", site: Any = None, facts: Any = None) -> dict[str, Any]:
+    return select(BUNDLE, site or {}, component, Host(DEBIAN if facts is None else facts))
+
+
+def archive(component: str = "etcd", site: Any = None, facts: Any = None) -> Any:
+    return archive_of(pin(component, site), Host(DEBIAN if facts is None else facts))
 
 
 def test_a_complete_pin_has_no_faults() -> None:
@@ -148,20 +153,20 @@ def test_packages_have_the_version_of_the_operating_system() -> None:
 def test_without_facts_no_packages_are_named() -> None:
     assert "package_versions" not in pin(facts={})
     with pytest.raises(PinError, match="gather the fact architecture"):
-        pin(facts={}, archive=True)
+        archive(facts={})
 
 
 def test_the_archive_is_that_of_the_architecture() -> None:
-    assert pin(archive=True)["archive"] == ETCD["archives"]["amd64"]
+    assert archive() == ETCD["archives"]["amd64"]
     with pytest.raises(PinError, match=r"for arm64, only for amd64\. .*site_pins\.etcd\.archives\.arm64"):
-        pin(facts={**DEBIAN, "architecture": "aarch64"}, archive=True)
+        archive(facts={**DEBIAN, "architecture": "aarch64"})
 
 
 def test_an_archive_without_a_known_checksum_is_refused_until_the_site_gives_one() -> None:
     with pytest.raises(PinError, match=r"redis 7\.0\.15: no archive with a known sha256 for amd64\."):
-        pin("redis", archive=True)
+        archive("redis")
     own = {"url": "http://mirror/redis.tar.gz", "sha256": "c" * 64}
-    assert pin("redis", {"redis": {"archives": {"amd64": own}}}, archive=True)["archive"] == own
+    assert archive("redis", {"redis": {"archives": {"amd64": own}}}) == own
 
 
 def test_the_site_wins() -> None:
@@ -176,14 +181,7 @@ def test_another_version_of_the_site_has_no_checksum_of_the_delivered_one() -> N
     assert "archives" not in found
     assert found["package_version"] == "3.6.15"
     with pytest.raises(PinError, match=r"etcd 3\.6\.15: no archive"):
-        pin(site={"etcd": {"version": "3.6.15"}}, archive=True)
-
-
-def test_wheels_are_given_with_their_lock() -> None:
-    with pytest.raises(PinError, match=r"no wheels\. Give requirements and wheels in site_pins\.etcd"):
-        pin(wheels=True)
-    given = {"requirements": LOCK, "wheels": "/srv/wheels"}
-    assert pin(site={"etcd": given}, wheels=True)["wheels"] == "/srv/wheels"
+        archive(site={"etcd": {"version": "3.6.15"}})
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,15 +16,15 @@ import pytest
 from ansible_collections.onprem.dify.plugins.module_utils import release
 from ansible_collections.onprem.dify.plugins.module_utils.release import (
     Archive,
+    Places,
     ReleaseError,
     Venv,
     Wish,
     bring,
+    complaint,
     digest_of,
     in_use,
-    parse_digest,
     parse_links,
-    parse_name,
     plan,
 )
 
@@ -69,7 +70,28 @@ def good(pack: Pack) -> Path:
 
 def source(path: Path, strip: int = 1, opener: Any = None, sha256: str = "") -> Archive:
     digest = sha256 or hashlib.sha256(path.read_bytes()).hexdigest()
-    return Archive(f"file://{path}", digest, strip, opener or (lambda _url: path.open("rb")), run_nothing)
+    return Archive(places(f"file://{path}"), digest, strip, opener or (lambda _url: path.open("rb")), run_nothing)
+
+
+def places(*urls: str, warn: Callable[[str], None] = pytest.fail) -> Places:
+    return Places(urls, warn)
+
+
+class Mirrors:
+    """Answers for some addresses, with the bytes that stand there."""
+
+    def __init__(self, **there: bytes) -> None:
+        self.there, self.asked, self.warned = there, [], []
+
+    def places(self, *names: str) -> Places:
+        return Places([f"https://{name}/x" for name in names], self.warned.append)
+
+    def open(self, url: str) -> Any:
+        name = url.split("/")[2]
+        self.asked.append(name)
+        if name not in self.there:
+            raise ConnectionRefusedError(111, "Connection refused")
+        return io.BytesIO(self.there[name])
 
 
 def wish(tmp_path: Path, archive: Archive, version: str = "3.6.14", **options: Any) -> Wish:
@@ -122,7 +144,7 @@ def test_check_mode_predicts_without_network_and_writes_nothing(tmp_path: Path, 
 
 
 def test_another_checksum_is_refused_before_unpacking(tmp_path: Path, good: Path) -> None:
-    with pytest.raises(ReleaseError, match=r"found sha256 [0-9a-f]{64}, wanted 0{64}\. Nothing of it was used"):
+    with pytest.raises(ReleaseError, match=r"found sha256 [0-9a-f]{64}, wanted 0{64}, so nothing of it was used"):
         install(tmp_path, source(good, sha256="0" * 64))
     assert entries(tmp_path) == []
 
@@ -264,19 +286,50 @@ def test_processes_are_asked_for_program_and_arguments(tmp_path: Path) -> None:
     assert found == ["etcd-1.0", "patroni-4.1"]
 
 
+@pytest.mark.parametrize("altered", [None, b"altered"])
+def test_an_archive_comes_from_the_next_mirror_and_the_one_that_failed_is_named(
+    tmp_path: Path, good: Path, altered: Any
+) -> None:
+    content = good.read_bytes()
+    mirrors = Mirrors(**({"one": altered} if altered else {}), two=content, three=content)
+    archive = source(good)._replace(places=mirrors.places("one", "two", "three"), opener=mirrors.open)
+    assert install(tmp_path, archive)[0].install
+    assert mirrors.asked == ["one", "two"]
+    (warning,) = mirrors.warned
+    why = "found sha256 [0-9a-f]{64}, wanted" if altered else r"\[Errno 111\] Connection refused"
+    assert re.match(rf"https://one/x: {why}.*\. It came from https://two/x instead$", warning)
+    assert '"url": "https://two/x"' in (tmp_path / "opt/etcd" / release.RECORD).read_text()
+
+
+def test_a_mirror_that_answers_is_the_only_one_that_is_asked(tmp_path: Path, good: Path) -> None:
+    mirrors = Mirrors(one=good.read_bytes())
+    archive = source(good)._replace(places=mirrors.places("one", "two"), opener=mirrors.open)
+    assert install(tmp_path, archive)[0].install
+    assert (mirrors.asked, mirrors.warned) == (["one"], [])
+
+
+def test_with_no_mirror_left_all_are_named_and_nothing_is_kept(tmp_path: Path, good: Path) -> None:
+    mirrors = Mirrors(two=b"altered")
+    archive = source(good)._replace(places=mirrors.places("one", "two"), opener=mirrors.open)
+    with pytest.raises(ReleaseError, match=r"https://one/x: .*refused; https://two/x: found sha256 .*, wanted "):
+        install(tmp_path, archive)
+    assert (entries(tmp_path), mirrors.warned) == ([], [])
+
+
 LOCK = f"patroni==4.1.5 --hash=sha256:{'a' * 64}\n"
 
 
 class Machine:
     """Makes what `python -m venv` and pip make, and fails where it is told to."""
 
-    def __init__(self, fail: str = "") -> None:
+    def __init__(self, *fail: str) -> None:
         self.fail, self.asked = fail, []
 
     def __call__(self, command: list[str]) -> tuple[int, str, str]:
         self.asked.append(command)
-        if self.fail and self.fail in command:
-            return 1, "", f"no {self.fail}"
+        for word in self.fail:
+            if word in command:
+                return 1, "", f"ERROR: no {word}"
         if "venv" in command:
             (Path(command[-1]) / "bin").mkdir(parents=True)
         if "pip" in command:
@@ -284,11 +337,14 @@ class Machine:
         return 0, "", ""
 
 
-def build(tmp_path: Path, machine: Machine, lock: str = LOCK, version: str = "4.1.5") -> Any:
-    venv = Venv(lock, "http://10.0.0.1:8000/wheels/", "/usr/bin/python3", "", machine)
+FIRST, SECOND = "http://10.0.0.1:8000/wheels/", "http://10.0.0.2:8000/wheels/"
+
+
+def build(tmp_path: Path, machine: Machine, lock: str = LOCK, version: str = "4.1.5", links: Any = None) -> Any:
+    venv = Venv(lock, links or places(FIRST, SECOND), "/usr/bin/python3", "", machine)
     digest = hashlib.sha256(lock.encode()).hexdigest()
-    links = {tmp_path / "bin/patroni": "bin/patroni"}
-    return bring(Wish("patroni", version, tmp_path / "opt", digest, links), venv, idle, check_mode=False)[0]
+    own = {tmp_path / "bin/patroni": "bin/patroni"}
+    return bring(Wish("patroni", version, tmp_path / "opt", digest, own), venv, idle, check_mode=False)[0]
 
 
 def test_wheels_are_installed_with_hashes_and_from_one_place_only(tmp_path: Path) -> None:
@@ -302,10 +358,37 @@ def test_wheels_are_installed_with_hashes_and_from_one_place_only(tmp_path: Path
     assert not build(tmp_path, Machine())
 
 
+def test_wheels_come_from_the_next_mirror_where_one_does_not_answer(tmp_path: Path) -> None:
+    warned: list[str] = []
+    machine = Machine(FIRST)
+    assert build(tmp_path, machine, links=places(FIRST, SECOND, warn=warned.append)).install
+    assert warned == [f"{FIRST}: pip: no {FIRST}. It came from {SECOND} instead"]
+    tried = [command[command.index("--find-links") + 1] for command in machine.asked if "pip" in command]
+    assert tried == [FIRST, SECOND]
+    assert SECOND in (tmp_path / "opt/patroni" / release.RECORD).read_text()
+
+
+def test_with_no_mirror_of_wheels_left_all_are_named_and_nothing_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(ReleaseError, match=f"{FIRST}: pip: .*; {SECOND}: pip: "):
+        build(tmp_path, Machine(FIRST, SECOND))
+    assert entries(tmp_path) == []
+
+
+def test_what_pip_complains_of_is_one_line_that_says_why() -> None:
+    error = "'NewConnectionError('<pip.HTTPConnection object at 0x7f>: Failed to connect: [Errno 111] Refused')'"
+    broken = f"WARNING: Retrying (Retry(total=0, read=None)) after connection broken by {error}: /wheels/x/\n"
+    lacking = "ERROR: Could not find a version\n\nERROR: No matching distribution found for patroni==4.1.5\n"
+    assert complaint(broken * 2 + lacking) == (
+        "Failed to connect: [Errno 111] Refused; Could not find a version; "
+        "No matching distribution found for patroni==4.1.5"
+    )
+    assert complaint("No module named\n pip\n") == "No module named; pip"
+
+
 @pytest.mark.parametrize("step", ["venv", "pip", "sync"])
 def test_an_environment_that_failed_leaves_nothing(tmp_path: Path, step: str) -> None:
     with pytest.raises(ReleaseError, match=f"no {step}"):
-        build(tmp_path, Machine(fail=step))
+        build(tmp_path, Machine(step))
     assert entries(tmp_path) == []
 
 
@@ -313,7 +396,7 @@ def test_an_environment_that_cannot_be_replaced_comes_back(tmp_path: Path) -> No
     build(tmp_path, Machine())
     other = f"patroni==4.1.5 --hash=sha256:{'b' * 64}\n"
     with pytest.raises(ReleaseError):
-        build(tmp_path, Machine(fail="pip"), lock=other)
+        build(tmp_path, Machine("pip"), lock=other)
     assert digest_of(tmp_path / "opt/patroni-4.1.5") == hashlib.sha256(LOCK.encode()).hexdigest()
     assert build(tmp_path, Machine(), lock=other).install
     assert entries(tmp_path) == ["patroni", "patroni-4.1.5"]
@@ -326,7 +409,7 @@ def test_an_environment_that_was_cut_off_is_built_again(tmp_path: Path) -> None:
     assert entries(tmp_path) == ["patroni", "patroni-4.1.5"]
 
 
-def test_words_that_are_no_paths_digests_or_versions_are_refused() -> None:
+def test_links_to_what_is_no_path_within_are_refused() -> None:
     bin_directory = Path("/usr/local/bin")
     assert parse_links({"etcd": "bin/etcd", "/usr/bin/x": "x"}, bin_directory) == {
         Path("/usr/local/bin/etcd"): "bin/etcd",
@@ -335,16 +418,20 @@ def test_words_that_are_no_paths_digests_or_versions_are_refused() -> None:
     for target in ("/etc/passwd", "../x", ""):
         with pytest.raises(ReleaseError, match="not a path within"):
             parse_links({"x": target}, bin_directory)
-    with pytest.raises(ReleaseError, match="64 hexadecimal"):
-        parse_digest("sha256:abc")
-    for name, version in (("Etcd", "1"), ("etcd-3", "1"), ("../etcd", "1"), ("etcd", "latest"), ("etcd", "1/..")):
-        with pytest.raises(ReleaseError, match="is not"):
-            parse_name(name, version)
+
+
+def test_a_single_program_comes_from_the_next_mirror(tmp_path: Path) -> None:
+    mirrors = Mirrors(two=b"ELF")
+    digest = hashlib.sha256(b"ELF").hexdigest()
+    program = release.Program(mirrors.places("one", "two"), digest, mirrors.open, run_nothing)
+    assert bring(Wish("kubelet", "1.36.4", tmp_path / "opt", digest), program, idle, check_mode=False)[0].install
+    assert (tmp_path / "opt/kubelet/kubelet").read_bytes() == b"ELF"
+    assert len(mirrors.warned) == 1
 
 
 def install_program(tmp_path: Path, content: bytes, sha256: str = "", **options: Any) -> Any:
     digest = sha256 or hashlib.sha256(content).hexdigest()
-    program = release.Program("https://mirror/kubelet", digest, lambda _url: io.BytesIO(content), run_nothing)
+    program = release.Program(places("https://mirror/kubelet"), digest, lambda _url: io.BytesIO(content), run_nothing)
     links = {tmp_path / "bin/kubelet": "kubelet"}
     return bring(Wish("kubelet", "1.36.4", tmp_path / "opt", digest, links=links), program, idle, **options)
 
