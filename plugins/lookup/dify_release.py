@@ -16,6 +16,10 @@ description:
 options:
   _terms:
     description: None.
+  images:
+    description: Whether images are needed. Without them nobody has to know their digests yet.
+    type: bool
+    default: true
 """
 
 EXAMPLES = r"""
@@ -28,6 +32,7 @@ RETURN = r"""
 _list:
   description:
     - One dictionary, the file of the release. Each of its C(images) has a C(reference) of name, tag and digest.
+      They and the following are there if O(images) was true.
     - C(router_image) is that of the nginx which lets the users in.
     - C(kubernetes_version) is the pinned version of Kubernetes.
   type: list
@@ -47,9 +52,12 @@ from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
 class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: Mapping[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
+        self.set_options(var_options=variables, direct=kwargs)
         site = plain(self._templar.template((variables or {}).get("site_pins") or {}))
         try:
             known = pins.of_site(collection_files.bundle(), site)
+            if not self.get_option("images"):
+                return [dict(dify_release.named(collection_files.releases(), known))]
             release = dify_release.choose(collection_files.releases(), known)
             router = dify_release.image(known, "nginx")
         except (pins.PinError, dify_release.ReleaseError) as error:

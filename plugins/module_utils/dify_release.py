@@ -29,12 +29,17 @@ class ReleaseError(Exception):
 
 def choose(releases: Mapping[str, Release], pins: Mapping[str, Pin]) -> Dict[str, Any]:
     """The release that the site runs, each of its images with `reference`: name, tag and digest."""
+    release = named(releases, pins)
+    return {**release, "images": _with_digests(release, pins)}
+
+
+def named(releases: Mapping[str, Release], pins: Mapping[str, Pin]) -> Release:
+    """The file of the release that the site runs, for who needs none of its images."""
     version = str(pins[PIN]["version"])
     if version not in releases:
         known = ", ".join(sorted(releases))
         raise ReleaseError(f"site_pins.{PIN}.version is {version}, wanted: a release with a file in releases/, {known}")
-    release = releases[version]
-    return {**release, "images": _with_digests(release, pins)}
+    return releases[version]
 
 
 def _with_digests(release: Release, pins: Mapping[str, Pin]) -> Dict[str, Any]:

@@ -13,10 +13,12 @@ from unit.plugins.module_utils import difys
 from ansible_collections.onprem.dify.plugins.lookup import dify_release
 
 
-def look_up(site_pins: dict[str, Any]) -> dict[str, Any]:
+def look_up(site_pins: dict[str, Any], images: bool = True) -> dict[str, Any]:
     loader = DataLoader()
     variables = {"site_pins": site_pins}
     lookup = dify_release.LookupModule(loader=loader, templar=Templar(loader=loader, variables=variables))
+    # Ansible's plugin loader, which would read the options from the documentation, is not part of this.
+    vars(lookup).update(set_options=lambda **_options: None, get_option={"images": images}.get)
     (found,) = lookup.run([], variables)
     return found
 
@@ -41,6 +43,13 @@ def test_the_release_is_the_one_that_the_site_pins(version: str) -> None:
     assert found["router_image"] == f"docker.io/nginx:1.30@{difys.DIGEST}"
     assert found["kubernetes_version"] == difys.load("bundle/kubernetes.yml")["version"]
     assert type(found["services"]) is dict
+
+
+def test_who_needs_no_images_needs_no_digests() -> None:
+    found = look_up({"dify": {"version": "1.16.1"}}, images=False)
+    assert found == difys.release_file("1.16.1")
+    with pytest.raises(AnsibleError, match=r"site_pins\.dify\.version is 2\.0\.0, wanted"):
+        look_up({"dify": {"version": "2.0.0"}}, images=False)
 
 
 def test_what_is_missing_is_named_with_its_variable() -> None:
