@@ -70,6 +70,7 @@ def parse_files(directories: Sequence[Dict[str, Any]], entries: Sequence[Dict[st
                 validate=entry.get("validate") or "",
                 secret=entry.get("no_diff", False),
                 others=entry.get("others", "keep"),
+                once=entry.get("once", False),
             )
         )
     seen = set()

@@ -42,6 +42,7 @@ class Wish:
     validate: str = ""
     secret: bool = False
     others: str = "keep"  # of a directory: what happens to files that are not wished; keep, remove, empty
+    once: bool = False  # of a directory: the attributes are those of its making, and whoever uses it may change them
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ def _plan_directory(wish: Wish, found: Found) -> Optional[Change]:
         return Change("create", wish, found)
     if found.kind != "directory":
         raise FileError(f"{wish.path} is not a directory")
-    return None if found.attributes == wish.attributes else Change("attributes", wish, found)
+    return None if wish.once or found.attributes == wish.attributes else Change("attributes", wish, found)
 
 
 def read(wish: Wish) -> Found:

@@ -97,6 +97,12 @@ options:
         type: str
         choices: [keep, remove, empty]
         default: keep
+      once:
+        description:
+          - Owner, group and mode are those of its making.
+          - For a directory that is handed over, and which those who use it make their own.
+        type: bool
+        default: false
   units:
     description: The units that read the files, in the order in which they are started.
     type: list
@@ -219,6 +225,7 @@ SPEC = {
             **ATTRIBUTES,
             "mode": {"type": "str", "default": "0755"},
             "others": {"type": "str", "choices": ["keep", "remove", "empty"], "default": "keep"},
+            "once": {"type": "bool", "default": False},
         },
     },
     "units": {

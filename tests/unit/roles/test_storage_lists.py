@@ -16,7 +16,7 @@ FILTERS = {
     for module in (bucket_keys, file_exports, stored_on)
     for name, plugin in module.FilterModule().filters().items()
 }
-EVERYTHING = {"uploads": "s3", "plugins": "s3", "backups": "s3"}
+EVERYTHING = {"uploads": "s3", "plugins": "s3", "backups": "s3", "claims": ""}
 
 
 def templated(role, text, storage, **variables):
@@ -31,6 +31,7 @@ def templated(role, text, storage, **variables):
         (EVERYTHING, []),
         ({**EVERYTHING, "uploads": "nfs"}, [("dify", "90G")]),
         ({**EVERYTHING, "uploads": "nfs", "plugins": "nfs"}, [("dify", "90G"), ("dify-plugin", "5G")]),
+        ({**EVERYTHING, "claims": "nfs"}, [("claims", "20G")]),
     ],
 )
 def test_what_is_on_nfs_has_a_volume_of_its_size_for_the_workers(storage, volumes):

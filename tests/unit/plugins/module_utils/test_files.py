@@ -97,6 +97,12 @@ def test_directories():
         plan(wish, Found("file", PLAIN))
 
 
+def test_a_directory_that_was_handed_over_belongs_to_who_uses_it():
+    wish = Wish(PATH, PLAIN, directory=True, once=True)
+    assert plan(wish, Found("absent")).action == "create"
+    assert plan(wish, Found("directory", CLOSED)) is None
+
+
 def test_reading_what_is_there(tmp_path):
     file = tmp_path / "file"
     file.write_bytes(b"text")
