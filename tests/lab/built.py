@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import bundles, cgroups, debian, packages, site_files, topology
+from . import bundles, cgroups, debian, lifecycle, packages, site_files, topology
+from .artifacts import catalogue
 from .bundles import home, key, signer
 from .errors import LabError
 from .upstream import pinned
@@ -60,8 +61,11 @@ def build(folder: Path, serve: Callable[[pinned.Upstream], None], **more: Any) -
     }
 
 
-def _content(url: str) -> bytes:
+def _content(url: str, registry: Path) -> bytes:
+    """The registry of the second mirror is a real one, and etcd runs."""
     name = url.rpartition("/")[2]
+    if name == registry.name:
+        return registry.read_bytes()
     return bundles.etcd(name) if name.startswith("etcd-") else noise(pinned.MEBIBYTE, url)
 
 
@@ -83,9 +87,16 @@ def _run(file: Path, variables: dict[str, Any]) -> float:
 
 
 def main() -> None:
-    found = build(home() / "scenario", lambda upstream: upstream.serve(debian.bundle(), _content))
+    lab = topology.read(sys.argv[1])
+    members = cgroups.members_of(lab.name)
+    with lifecycle.locked(lab):
+        registry = catalogue.archive(lab, members, "distribution")
+    found = build(
+        home() / "scenario",
+        lambda upstream: upstream.serve(debian.bundle(), lambda url: _content(url, registry)),
+    )
     site_files.write(home() / "scenario.json", found)
-    packages.down(cgroups.members_of(topology.read(sys.argv[1]).name))
+    packages.down(members)
 
 
 if __name__ == "__main__":

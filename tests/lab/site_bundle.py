@@ -19,7 +19,7 @@ from .topology import Lab
 from .upstream import pinned
 
 # Whatever the pins of a bundle name as an archive is in it.
-ARCHIVES = ("etcd", "helm", "containerd", "runc", "cni-plugins", "crictl")
+ARCHIVES = ("etcd", "helm", "containerd", "runc", "cni-plugins", "crictl", "distribution")
 RELEASES = {"kubernetes": "2026.11.25", "kubernetes-previous": "2026.11.24"}
 
 
@@ -41,9 +41,6 @@ def serve_archives(upstream: pinned.Upstream, offered: dict[str, Path], kubernet
         if file:
             found = upstream.pins.setdefault(component, {"version": version})
             found["archives"] = {pinned.ARCHITECTURE: upstream.put_file(url, file)}
-        elif url and pin.get("packages"):
-            # What the lab does not build comes as a package, in the version of that.
-            upstream.pins[component] = {"version": pin["packages"][bundles.SYSTEM]}
 
 
 def serve_images(upstream: pinned.Upstream, folders: dict[str, Path], kubernetes: str) -> None:

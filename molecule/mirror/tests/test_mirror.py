@@ -53,15 +53,25 @@ def test_without_the_authority_of_the_site_nothing_is_pulled(site, addresses):
     assert refused.returncode == 60, refused.stderr
 
 
+def test_the_second_mirror_has_the_registry_of_the_bundle(site, lock):
+    version = next(file["version"] for file in lock["files"] if file["component"] == "distribution")
+    running = "readlink /proc/$(systemctl show --property MainPID --value onprem-dify-registry)/exe"
+    assert site.root("ops2", running) == f"/opt/onprem-dify/distribution-{version}/registry"
+    assert site.root("ops2", "registry --version").endswith(f" {version}")
+    assert site.run("ops2", "dpkg --status docker-registry").returncode != 0
+    assert site.root("ops1", running) == "/usr/bin/docker-registry"
+
+
 @pytest.mark.parametrize("method", ["PUT", "POST", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", [":5000/v2/registry.k8s.io/pause/blobs/uploads/", ":443/packages/Debian_12/x"])
 def test_nobody_writes_to_the_mirror(site, addresses, method, path):
     assert site.ask(TEST_HOST, f"https://{addresses[0]}{path}", "--request", method) in ("403", "405")
 
 
-def test_not_even_root_writes_through_the_registry(site):
+@pytest.mark.parametrize("mirror", ["ops1", "ops2"])
+def test_not_even_root_writes_through_the_registry(site, mirror):
     answer = site.root(
-        "ops1",
+        mirror,
         "curl --silent --output /dev/null --write-out '%{http_code}' --request POST --unix-socket"
         " /run/onprem-dify-registry/registry.sock http://x/v2/registry.k8s.io/pause/blobs/uploads/",
     )

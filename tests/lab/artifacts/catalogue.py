@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..cgroups import Members
@@ -43,9 +43,22 @@ def ensure(lab: Lab, members: Members, progress: Progress) -> Iterator[tuple[Art
     golang.tidy(lab, [one for one in chosen(lab) if one.component in IN_GO], progress)
 
 
+def archive(lab: Lab, members: Members, component: str) -> Path:
+    """The archive of a program in Go, for a bundle."""
+    artifact, progress = IN_GO[component], Progress()
+    _refuse(lab, [artifact])
+    found = store.ensure(lab, members, artifact, progress)
+    golang.tidy(lab, [artifact], progress)
+    return found / artifact.archive if found.is_dir() else found
+
+
 def check(lab: Lab) -> None:
     """Refuse to start where something has to be built and this machine cannot."""
-    waiting = [one.component for one in chosen(lab) if one.component in IN_GO and to_build(lab, one)]
+    _refuse(lab, [one for one in chosen(lab) if one.component in IN_GO])
+
+
+def _refuse(lab: Lab, wanted: Iterable[Artifact]) -> None:
+    waiting = [one.component for one in wanted if to_build(lab, one)]
     lack = golang.missing() if waiting else None
     if lack:
         raise LabError(f"missing: {lack}, to build {' and '.join(waiting)}; or give them ready in {VARIABLE}")

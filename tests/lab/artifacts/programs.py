@@ -94,6 +94,13 @@ RELEASES = (
         groups=("mirror",),
     ),
     Release(
+        component="distribution",
+        programs={"registry": "github.com/distribution/distribution/v3/cmd/registry"},
+        archive="registry_{v}_linux_{a}.tar.gz",
+        stamps={"github.com/distribution/distribution/v3/version.version": "{v}"},
+        groups=("mirror",),
+    ),
+    Release(
         component="coredns",
         programs={"coredns": "github.com/coredns/coredns"},
     ),
