@@ -39,7 +39,7 @@ class ActionModule(ActionBase):
         result["changed"] = False
         inventory = self._inventory(task_vars or {})
         if "hosts" in self._task.args:
-            report = check_hosts(inventory, list(findings(self._hosts(version(inventory, "kubelet")))))
+            report = check_hosts(inventory, list(findings(self._hosts(inventory))))
         else:
             report = check_inventory(inventory)
         for line in report.waivers:
@@ -53,10 +53,19 @@ class ActionModule(ActionBase):
         display.display(report.headline, color=constants.COLOR_OK)
         return result
 
-    def _hosts(self, kubernetes: str) -> Hosts:
+    def _hosts(self, inventory: Inventory) -> Hosts:
         args = self._task.args
+        told = {name: variables.get("mirror_registry_install") for name, variables in inventory.hosts.items()}
         try:
-            return Hosts(args["site"], args["hosts"], args["minimums"], float(args["max_clock_skew"]), kubernetes)
+            return Hosts(
+                args["site"],
+                args["hosts"],
+                args["minimums"],
+                float(args["max_clock_skew"]),
+                version(inventory, "kubelet"),
+                {name: str(way) for name, way in told.items() if way},
+                collection_files.bundle()["distribution"]["package_names"],
+            )
         except KeyError as error:
             raise AnsibleActionFail(f"missing option: {error}") from error
 

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import statistics
-from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Sequence
 
 from ansible_collections.onprem.dify.plugins.module_utils.host_checks import wrong_names
 from ansible_collections.onprem.dify.plugins.module_utils.kubernetes_versions import refusal
@@ -29,6 +29,7 @@ CHECKS = {
     "swap": "Kubernetes hosts have no swap",
     "kubernetes-version": "From the Kubernetes that runs there is a way to the pinned one",
     "kernel": "File servers have a kernel of their own",
+    "mirror-registry": "The registry of a mirror comes as a package only where there is one",
     "port": "The ports of the host's flows are free, or used by the programs that they are for",
     "route": "The host has a route to the far end of each of its flows",
     "machine-id": "No two hosts have the same machine-id",
@@ -98,6 +99,9 @@ class Hosts:
     max_clock_skew: float
     # The version of Kubernetes that the site pins.
     kubernetes: str = ""
+    # How the registry of a mirror is to be installed, by host that says it, and the systems that have a package of it.
+    registry_installs: Mapping[str, str] = field(default_factory=dict)
+    registry_packaged: Iterable[str] = ()
 
 
 def findings(hosts: Hosts) -> Iterator[Finding]:
@@ -202,6 +206,16 @@ def _files(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Finding
         yield Finding("kernel", name, "its kernel", "that of the host of a container", "its own, which serves NFS")
 
 
+def _registry(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Finding]:
+    facts = seen["facts"]
+    packaged = {facts["distribution"], facts.get("os_family")} & set(hosts.registry_packaged)
+    wanted_so = "mirror" in hosts.site["hosts"][name]["groups"] and hosts.registry_installs.get(name) == "package"
+    if wanted_so and not packaged:
+        system = f"{facts['distribution']} {facts['distribution_version']}"
+        wanted = f"archive, or nothing at all, as {system} has no package of the registry"
+        yield Finding("mirror-registry", name, "mirror_registry_install", "package", wanted)
+
+
 def _ports(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Finding]:
     address = hosts.site["hosts"][name]["address"]
     flows = [flow for flow in hosts.site["flows"] if address in flow["destinations"]]
@@ -271,5 +285,5 @@ def _clones(seen: Mapping[str, Mapping[str, Any]]) -> Iterator[Finding]:
 
 Check = Callable[[Hosts, str, Mapping[str, Any]], Iterator[Finding]]
 EACH: Sequence[Check] = (
-    *(_python, _system, _size, _resolution, _cluster, _swap, _kubernetes, _files, _ports, _routes),
+    *(_python, _system, _size, _resolution, _cluster, _swap, _kubernetes, _files, _registry, _ports, _routes),
 )

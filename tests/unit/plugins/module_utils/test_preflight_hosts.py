@@ -84,6 +84,35 @@ def test_healthy_hosts_have_no_findings() -> None:
     assert said(db1={}, cp1={}, ops1={}) == []
 
 
+ROCKY = {"distribution": "Rocky", "distribution_version": "9.4", "os_family": "RedHat", "virtualization_tech_guest": []}
+DEBIAN = {**ROCKY, "distribution": "Debian", "distribution_version": "12.5", "os_family": "Debian"}
+
+
+@pytest.mark.parametrize(
+    ("host", "facts", "install", "lines"),
+    [
+        (
+            "ops1",
+            ROCKY,
+            "package",
+            [
+                "ops1: mirror_registry_install is package, wanted: archive, or nothing at all, as Rocky 9.4 has no "
+                "package of the registry [mirror-registry]"
+            ],
+        ),
+        ("ops1", ROCKY, "archive", []),
+        ("ops1", ROCKY, "", []),
+        ("ops1", DEBIAN, "package", []),
+        ("db1", ROCKY, "package", []),
+    ],
+)
+def test_a_registry_that_no_package_has_is_asked_for_as_an_archive(
+    host: str, facts: dict[str, Any], install: str, lines: list[str]
+) -> None:
+    hosts = Hosts(SITE, {host: seen(host, facts=facts)}, MINIMUMS, 2.0, "", {host: install}, ["Debian"])
+    assert [str(finding) for finding in findings(hosts)] == lines
+
+
 SYSTEMS = "Debian 12 or 13, Ubuntu 22.04 or 24.04, RHEL, Rocky or AlmaLinux 9, openEuler 22.03 or 24.03"
 
 
