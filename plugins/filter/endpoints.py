@@ -49,6 +49,8 @@ _value:
       name of the listener, the C(port) of the service behind it, and its C(hosts) with their addresses.
     - C(voters) are the hosts that decide on the master of Redis, or on the leader of the object store, C(majority) is
       how many of them are needed, and C(fenced) says whether a host that sees fewer must give up the address.
+    - C(alive) is the socket at which a service answers that takes its connections itself. It is empty where HAProxy
+      takes them.
     - C(metrics) are the ports on loopback at which the processes behind the endpoint give theirs without TLS.
   type: list
   elements: dict

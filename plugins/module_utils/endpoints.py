@@ -23,13 +23,20 @@ class EndpointError(Exception):
 
 
 class Service(NamedTuple):
-    """`ports`: what clients connect to, by the name of the listener. `port`: of the service on its hosts."""
+    """`ports`: what clients connect to, by the name of the listener. `port`: of the service on its hosts.
+
+    `alive`: the socket at which a service that takes the connections itself answers while it is well. The others stand
+    behind HAProxy, which answers for them.
+    """
 
     ports: Dict[str, int]
     port: int
+    alive: str = ""
 
 
 SERVICES: Dict[str, Service] = {
+    # Its nginx listens on all addresses of the host. It has to see from where its users come.
+    "gateway": Service({"gateway": 443}, 443, "/run/onprem-dify-gateway.sock"),
     # The API itself listens on all addresses of its host, so the endpoint needs another port.
     "kube-api": Service({"kube-api": 8443}, 6443),
     "postgres": Service({"postgres": 5432, "postgres-readonly": 5433}, 5432),
@@ -107,6 +114,7 @@ def _endpoint(site: Mapping[str, Any], host: str, name: str) -> Dict[str, Any]:
         "peers": [entry["address"] for entry in hosts if entry["name"] != host],
         "ports": dict(service.ports),
         "port": service.port,
+        "alive": service.alive,
         "hosts": hosts,
         "voters": voters,
         "majority": len(voters) // 2 + 1 if voters else 0,
@@ -117,6 +125,7 @@ def _endpoint(site: Mapping[str, Any], host: str, name: str) -> Dict[str, Any]:
 
 # Who decides which side of a cut goes on. The etcds of Kubernetes and of PostgreSQL answer that question themselves.
 VOTERS: Dict[str, Callable[[Mapping[str, Any]], List[Dict[str, str]]]] = {
+    "gateway": lambda _site: [],
     "kube-api": lambda _site: [],
     "postgres": lambda _site: [],
     "redis": sentinels,

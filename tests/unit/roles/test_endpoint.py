@@ -16,9 +16,25 @@ from ansible.template import Templar, trust_as_template
 from ansible_collections.onprem.dify.plugins.module_utils.endpoints import host_endpoints
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
-ADDRESSES = {"db1": "10.0.3.11", "db2": "10.0.3.12", "witness1": "10.0.3.21", "cp1": "10.0.2.11", "cp2": "10.0.2.12"}
+ADDRESSES = {
+    "gateway1": "10.0.1.11",
+    "gateway2": "10.0.1.12",
+    "db1": "10.0.3.11",
+    "db2": "10.0.3.12",
+    "witness1": "10.0.3.21",
+    "cp1": "10.0.2.11",
+    "cp2": "10.0.2.12",
+    "one1": "10.0.3.31",
+}
 DATA = ["database", "cache", "objects"]
-GROUPS = {"witness1": ["witness"], "cp1": ["control_plane"], "cp2": ["control_plane"]}
+GROUPS = {
+    "gateway1": ["gateway"],
+    "gateway2": ["gateway"],
+    "witness1": ["witness"],
+    "cp1": ["control_plane"],
+    "cp2": ["control_plane"],
+    "one1": ["gateway", *DATA],
+}
 
 
 def site(*hosts):
@@ -26,18 +42,26 @@ def site(*hosts):
     return {
         "domain": "test.internal",
         "hosts": {name: {"address": ADDRESSES[name], "groups": groups[name]} for name in hosts},
-        "endpoints": {"kube-api": "10.0.2.10", "postgres": "10.0.3.10", "redis": "10.0.3.15", "s3": "10.0.3.16"},
+        "endpoints": {
+            "gateway": "10.0.1.9",
+            "kube-api": "10.0.2.10",
+            "postgres": "10.0.3.10",
+            "redis": "10.0.3.15",
+            "s3": "10.0.3.16",
+        },
     }
 
 
 def rendered(template, *hosts):
     facts = site(*hosts)
+    served = [{**one, "interface": "eth0"} for one in host_endpoints(facts, hosts[0])]
     variables = {
         "ansible_managed": "managed",
         "inventory_hostname": hosts[0],
         "site_facts": facts,
         **yaml.safe_load((ROLES / "endpoint/defaults/main.yml").read_text()),
-        "__endpoint_served": [{**one, "interface": "eth0"} for one in host_endpoints(facts, hosts[0])],
+        "__endpoint_served": served,
+        "__endpoint_proxied": [one for one in served if not one["alive"]],
         "__endpoint_address": ADDRESSES[hosts[0]],
         "__endpoint_metrics_port": 8405,
         "__endpoint_alive_socket": "/run/haproxy/alive.sock",
@@ -137,6 +161,26 @@ def test_a_control_plane_without_an_api_gives_up_the_address():
     lost = "http-request return status 503 if { path /kube-api } { nbsrv(kube-api) lt 1 }"
     assert lost in sections(rendered("haproxy.cfg.j2", "cp1", "cp2"))["alive"]
     assert lost not in sections(rendered("haproxy.cfg.j2", "cp1"))["alive"]
+
+
+def test_a_gateway_is_asked_itself_and_needs_no_haproxy():
+    keepalived = rendered("keepalived.conf.j2", "gateway1", "gateway2")
+    asked = "--unix-socket /run/onprem-dify-gateway.sock http://localhost/gateway"
+    assert [asked in line for line in keepalived.splitlines() if "curl" in line] == [True]
+    assert keepalived.count("vrrp_script ") == keepalived.count("vrrp_instance gateway ") == 1
+    assert "  track_script {\n    gateway\n" in keepalived
+    assert "script_user nobody" in keepalived
+    assert "After=onprem-dify-gateway.service" in rendered("keepalived.service.j2", "gateway1")
+
+
+def test_a_gateway_on_a_host_with_other_endpoints_does_not_go_through_haproxy():
+    haproxy = rendered("haproxy.cfg.j2", "one1")
+    assert "gateway" not in sections(haproxy)
+    assert "10.0.1.9" not in haproxy
+    keepalived = rendered("keepalived.conf.j2", "one1")
+    assert re.findall(r"vrrp_script (\w+)", keepalived) == ["haproxy", "gateway"]
+    assert "script_user haproxy haproxy" in keepalived
+    assert "After=haproxy.service" in rendered("keepalived.service.j2", "one1")
 
 
 def test_a_host_alone_has_its_addresses_without_asking():

@@ -103,6 +103,14 @@ def test_only_the_store_has_metrics_of_its_own():
     assert endpoints["s3"]["metrics"]["s3"] == 9324
 
 
+def test_a_gateway_takes_its_connections_itself():
+    hosts = {"gateway1": ["gateway"], "gateway2": ["gateway"]}
+    endpoint = served("gateway2", hosts=hosts, gateway="10.0.1.10")["gateway"]
+    assert endpoint["alive"].startswith("/run/")
+    assert (endpoint["ports"], endpoint["peers"], endpoint["fenced"]) == ({"gateway": 443}, ["10.0.3.11"], False)
+    assert served("db1")["redis"]["alive"] == ""
+
+
 def test_a_single_server_has_no_sentinel():
     assert sentinels(site({"db1": ["cache"], "witness1": ["witness"]})) == []
 
