@@ -45,6 +45,7 @@ STEPS = (
     Step("gates-sanity", "tests/gates/sanity.sh"),
     Step("unit", "pytest -q tests/unit"),
     Step("collection", "pytest -q tests/acceptance/test_collection.py"),
+    Step("gateway", "pytest -q tests/acceptance/test_gateway.py"),
     Step("bundle-build", "pytest -q tests/acceptance/test_bundle_build.py"),
     Step("bundle-pins", "pytest -q tests/acceptance/test_bundle_pins.py"),
     Step("bundle-dnf", "pytest -q tests/acceptance/test_bundle_dnf.py"),

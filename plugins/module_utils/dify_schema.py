@@ -58,7 +58,11 @@ SERVICE = {
 }
 HEALTH = {"http": "str", "headers": "dict", "tcp": "bool", "command": "str", "seconds": "int"}
 KINDS = {"fixed": "dict", "site": "dict", "defaults": "dict", "known": "list"}
-ROUTE = {"path": "str", "to": "str", "open": "bool", "hook": "bool", "stream": "bool", "closed": "bool"}
+ROUTE = {
+    "path": "str",
+    "to": "str",
+    **dict.fromkeys(("open", "keyed", "hook", "stream", "closed"), "bool"),
+}
 # What may be added in a namespace whose Pod Security is `baseline`.
 CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "KILL", "SETGID", "SETUID", "SYS_CHROOT")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterator, List, Mapping, Sequence
 
-from ansible_collections.onprem.dify.plugins.module_utils import dify_rights, dify_settings, dify_tenants
+from ansible_collections.onprem.dify.plugins.module_utils import dify_rights, dify_settings, dify_tenants, gateway
 from ansible_collections.onprem.dify.plugins.module_utils.dify_release import PIN, Release, queue_faults
 from ansible_collections.onprem.dify.plugins.module_utils.firewall import POD_ENDS
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_kubernetes import version
@@ -27,10 +27,12 @@ CHECKS = {
     "tenant-flow": "A flow leads to the port of every tenant",
     "tenant-groups": "Groups of tenants have roles that exist",
     "tenant-duplicate": "No two tenants share a name, a number, a host name, a namespace, a database or a bucket",
+    gateway.CHECK: "Limits of the gateway are whole numbers, and that of a tenant is no smaller than that of a client",
 }
 
 
 def findings(inventory: Inventory) -> Iterator[Finding]:
+    yield from _of_gateway(inventory)
     if not inventory.members("workers"):
         return
     tenants = inventory.setting("dify_tenants")
@@ -46,6 +48,13 @@ def findings(inventory: Inventory) -> Iterator[Finding]:
             variable = "dify_role_templates" if fault.check == "role-template" else "dify_tenants"
             yield from _told(variable, [fault])
     yield from _of_release(inventory, [tenant for tenant in tenants if isinstance(tenant, Mapping)])
+
+
+def _of_gateway(inventory: Inventory) -> Iterator[Finding]:
+    if inventory.members("gateway"):
+        limits = {name: inventory.setting(name) for name in gateway.LIMITS}
+        for fault in gateway.limit_faults(limits):
+            yield Finding(fault.check, SITE, fault.place, show(fault.found), fault.wanted)
 
 
 def _ways_in(inventory: Inventory, tenants: Sequence[Any]) -> Iterator[Finding]:

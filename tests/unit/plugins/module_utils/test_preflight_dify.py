@@ -12,6 +12,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.preflight_dify import 
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import Inventory
 
 KNOWN = {
+    **difys.load("roles/gateway/meta/argument_specs.yml")["argument_specs"]["main"]["options"],
     **difys.load("roles/dify/meta/argument_specs.yml")["argument_specs"]["main"]["options"],
     **difys.load("roles/site/meta/argument_specs.yml")["argument_specs"]["main"]["options"],
 }
@@ -19,8 +20,8 @@ FLOWS = difys.load("roles/site/defaults/main/flows.yml")["site_flows"]
 RELEASES = {version: difys.release_file(version) for version in difys.RELEASES}
 
 
-def checks(workers: bool = True, **variables: Any) -> list[str]:
-    groups = {"all": ["one"], "workers": ["one"] if workers else []}
+def checks(workers: bool = True, gateways: bool = False, **variables: Any) -> list[str]:
+    groups = {"all": ["one"], "workers": ["one"] if workers else [], "gateway": ["one"] if gateways else []}
     hosts = {"one": {"site_domain": "dify.bank.internal", **variables}}
     inventory = Inventory(
         groups, hosts, KNOWN, FLOWS, datetime.date(2026, 11, 28), pins={"dify": "1.17.1"}, releases=RELEASES
@@ -43,6 +44,13 @@ def test_another_release_judges_by_its_own_names() -> None:
     assert checks(site_pins=old, dify_settings={"agent-backend": {"DIFY_AGENT_RUN_RETENTION_SECONDS": 7200}}) == []
     assert checks(site_pins=old, dify_settings={"api": {"DEPLOYMENT_EDITION": "CLOUD"}}) == ["dify-setting"]
     assert checks(site_pins={"dify": {"version": "1.0.0"}}, dify_settings={"api": {"X": 1}}) == ["dify-release"]
+
+
+def test_limits_of_a_gateway_are_looked_at_where_there_is_one() -> None:
+    assert checks(gateway_client_rate=0) == []
+    assert checks(gateways=True) == []
+    assert checks(gateways=True, gateway_client_rate=0) == ["gateway-limit"]
+    assert checks(gateways=True, gateway_tenant_rate=20) == ["gateway-limit"]
 
 
 def test_every_tenant_is_looked_at() -> None:
