@@ -36,6 +36,8 @@ SUITE_COMPONENT = "main"
 OWNER = "onprem.dify packages"
 # The key is older than every release, so that the signature of any release can carry the day of that release.
 KEY_DAY = "20200101T000000"
+# How far apt lets an index be ahead of its clock, Acquire::Max-FutureTime.
+TOLERANCE = datetime.timedelta(seconds=10)
 _URI = re.compile(r"'(?P<uri>[^']+)' (?P<file>\S+) (?P<size>\d+) SHA256:(?P<sha256>[0-9a-f]{64})")
 _FIELD = re.compile(r"(?m)^(?P<name>[A-Za-z0-9-]+):[ \t]*(?P<value>.*(?:\n[ \t].*)*)")
 # Fields of the upstream's index that say where it keeps the file, or more of what SHA256 says.
@@ -270,6 +272,17 @@ def repository(system: System, release: str, by_architecture: Mapping[str, Itera
     lines += [f" {hashlib.sha256(data).hexdigest()} {len(data)} {name}" for name, data in sorted(files.items())]
     files["Release"] = "".join(f"{line}\n" for line in lines).encode()
     return files
+
+
+def refuse_day_to_come(release: str, systems: Iterable[System], now: datetime.datetime) -> None:
+    """apt takes no index that is dated later than its clock says."""
+    affected = [system for system in systems if not system.uses_rpm]
+    if affected and day_of(release) > now + TOLERANCE:
+        index = f"packages/{affected[0].name}/dists/{affected[0].codename}/InRelease"
+        raise AptError(
+            f"bundle_release {release} is a day to come: the clock of this machine says {now:%Y-%m-%d %H:%M} UTC. Until "
+            f"that day apt of the hosts would refuse {index}. Take today, or set the clock if it is wrong"
+        )
 
 
 def day_of(release: str) -> datetime.datetime:

@@ -10,6 +10,7 @@ until everything of the new one is there.
 from __future__ import annotations
 
 import concurrent.futures
+import datetime
 import fcntl
 import hashlib
 import io
@@ -161,6 +162,8 @@ class Build:
         with self._alone() as inherit:
             self.store.clean()
             try:
+                systems = [packages.system for packages in self.plan.packages]
+                bundle_apt.refuse_day_to_come(self.settings.release, systems, datetime.datetime.now(datetime.UTC))
                 self._transfer(inherit)
                 self._repositories()
                 self._add_tool()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import os
@@ -330,6 +331,17 @@ def test_a_wrong_checksum_is_refused_by_the_name_of_the_artefact(builder: Builde
     assert "The bundle was not built. etcd 3.6.14 for amd64: what came from" in flat(done.output)
     assert not (tmp_path / "wrong/lock.json").exists()
     assert not (tmp_path / "wrong/blobs/sha256" / ("0" * 64)).exists()
+
+
+def test_a_release_of_a_day_to_come_is_refused_before_anything_is_fetched(builder: Builder, tmp_path: Path) -> None:
+    tomorrow = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    builder.upstream.files.forget()
+    done = builder.build(tmp_path / "early", bundle_release=f"{tomorrow:%Y.%m.%d}")
+    assert done.code != 0
+    assert f"bundle_release {tomorrow:%Y.%m.%d} is a day to come: the clock of this machine says " in flat(done.output)
+    assert "packages/Debian_12/dists/bookworm/InRelease" in flat(done.output)
+    assert builder.upstream.files.total == 0
+    assert not (tmp_path / "early/lock.json").exists()
 
 
 def test_an_image_that_is_not_there_is_refused_by_its_name(builder: Builder, tmp_path: Path) -> None:

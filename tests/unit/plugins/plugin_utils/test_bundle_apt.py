@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import re
 from pathlib import Path
@@ -68,6 +69,35 @@ def test_a_release_of_a_day_has_one_signature_at_all_times(tmp_path: Path) -> No
     assert signer.sign(b"Suite: bookworm\n", day) == signed
     assert set(signed) == {"InRelease", "Release.gpg"}
     assert (signer.home.stat().st_mode & 0o777) == 0o700
+
+
+MIDNIGHT = datetime.datetime(2026, 11, 28, tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize(
+    ("release", "system", "seconds", "refused"),
+    [
+        ("2026.11.29", "Debian_12", 86_389, True),
+        ("2026.11.29", "Debian_12", 86_390, False),
+        ("2026.11.28.2", "Debian_12", 0, False),
+        ("2026.11.28", "Debian_13", -11, True),
+        ("2026.11.29", "Rocky_9", 0, False),
+    ],
+)
+def test_a_release_of_a_day_to_come_is_refused_as_apt_would(
+    release: str, system: str, seconds: int, refused: bool
+) -> None:
+    systems = [bundle_systems.named("Rocky_9"), bundle_systems.named(system)]
+    now = MIDNIGHT + datetime.timedelta(seconds=seconds)
+    if not refused:
+        bundle_apt.refuse_day_to_come(release, systems, now)
+        return
+    with pytest.raises(AptError) as refusal:
+        bundle_apt.refuse_day_to_come(release, systems, now)
+    assert f"bundle_release {release} is a day to come: the clock of this machine says {now:%Y-%m-%d}" in str(
+        refusal.value
+    )
+    assert f"packages/{system}/dists/{systems[1].codename}/InRelease" in str(refusal.value)
 
 
 def test_only_the_repositories_of_the_target_are_asked(tmp_path: Path) -> None:
