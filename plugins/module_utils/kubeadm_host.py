@@ -20,6 +20,8 @@ from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import K
 KUBERNETES = Path("/etc/kubernetes")
 ADMIN = KUBERNETES / "admin.conf"
 KUBELET = KUBERNETES / "kubelet.conf"
+# Of a control plane, whatever the endpoint leads to.
+OWN_API = "https://127.0.0.1:6443"
 # Written before kubeadm begins and removed once it is known that all is there, so it survives whoever was killed.
 RECORD = Path("/var/lib/onprem-dify/kubeadm.begun")
 # In memory: what stands here for a moment, tokens too, is gone with the power.

@@ -80,7 +80,14 @@ import json
 from typing import Any, Dict, List, Mapping
 
 from ansible_collections.onprem.dify.plugins.module_utils import kubeadm_state
-from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import ADMIN, KUBELET, Host, bring, completed
+from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import (
+    ADMIN,
+    KUBELET,
+    OWN_API,
+    Host,
+    bring,
+    completed,
+)
 from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
 
 SPEC = {
@@ -92,7 +99,6 @@ SPEC = {
     "authority": {"type": "str", "required": True},
     "patience": {"type": "int", "default": 120},
 }
-OWN_API = "https://127.0.0.1:6443"
 
 
 def main() -> None:

@@ -34,9 +34,9 @@ options:
     type: bool
     required: true
   version:
-    description: The wanted version.
+    description: The wanted version; without it, the host may run any.
     type: str
-    required: true
+    default: ""
 attributes:
   check_mode:
     description: Changes nothing, so runs in check mode too.
@@ -87,7 +87,7 @@ SPEC = {
     "cluster": {"type": "str", "required": True},
     "endpoint": {"type": "str", "required": True},
     "control_plane": {"type": "bool", "required": True},
-    "version": {"type": "str", "required": True},
+    "version": {"type": "str", "default": ""},
 }
 
 
@@ -98,7 +98,7 @@ def main() -> None:
     found, version = kubeadm_host.Host(module).found(), release.version_in_use("kubelet")
     try:
         state = kubeadm_state.state_of(found, wish)
-        if state != kubeadm_state.FRESH:
+        if state != kubeadm_state.FRESH and params["version"]:
             refuse_version(params["name"], version, params["version"])
     except kubeadm_state.KubeadmError as error:
         module.fail_json(msg=str(error))
