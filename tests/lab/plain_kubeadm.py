@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from . import node, pods
-from .artifacts import catalogue, golang, images, layout, store
+from .artifacts import catalogue, golang, images, laid_out, store
 from .cgroups import members_of
 from .cluster import Cluster
 from .progress import Progress
@@ -86,11 +86,11 @@ class Plain:
         for name, content in files.items():
             (top / name).parent.mkdir(parents=True, exist_ok=True)
             (top / name).write_text(content)
-        layout.export(self._files("images"), self._images_of(host), top / "root/images.tar")
+        laid_out.export(self._files("images"), self._images_of(host), top / "root/images.tar")
 
     def _images_of(self, host: Host) -> list[str]:
         elsewhere = () if host is self.cluster.first else ("apiserver", "controller-manager", "scheduler", "/etcd:")
-        return [name for name in layout.images(self._files("images")) if not any(part in name for part in elsewhere)]
+        return [name for name in laid_out.images(self._files("images")) if not any(part in name for part in elsewhere)]
 
     def _configuration(self) -> str:
         kubeadm, proxy = "kubeadm.k8s.io/v1beta4", "kubeproxy.config.k8s.io/v1alpha1"
@@ -113,7 +113,7 @@ class Plain:
 
     def image(self, part: str) -> str:
         """The name of an image of the lab."""
-        return next(name for name in layout.images(self._files("images")) if part in name)
+        return next(name for name in laid_out.images(self._files("images")) if part in name)
 
     def _files(self, component: str) -> Path:
         return store.ensure(self.lab, members_of(self.lab.name), self._artifacts[component], Progress())

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from . import built, bundles, debian, lifecycle, site_files, topology
-from .artifacts import catalogue, golang, images, layout, store
+from .artifacts import catalogue, golang, images, laid_out, store
 from .artifacts.images import OWN
 from .cgroups import members_of
 from .progress import Progress
@@ -50,7 +50,7 @@ def serve_images(upstream: pinned.Upstream, folders: dict[str, Path], kubernetes
         if pin.get("images"):  # those that the lab has not stay out of the bundle
             upstream.pins.setdefault(component, {"version": pin["version"]})["images"] = []
     for part, folder in folders.items():
-        digests = layout.images(folder)
+        digests = laid_out.images(folder)
         for image in images.SETS[part]:
             name, _, tag = images.reference(image).rpartition(":")
             if name.startswith("registry.k8s.io/kube-") and tag != f"v{OWN[kubernetes].version}":

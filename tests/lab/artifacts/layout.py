@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -93,39 +92,6 @@ class Layout:
 
     def _path(self, digest: str) -> Path:
         return self.blobs / digest.removeprefix("sha256:")
-
-
-def images(folder: Path) -> dict[str, str]:
-    """Digests of the images of a layout by their names, whoever made it."""
-    entries = json.loads((folder / "index.json").read_text())["manifests"]
-    return {entry["annotations"][NAMES[0]]: entry["digest"] for entry in entries}
-
-
-def export(folder: Path, names: Iterable[str], target: Path) -> None:
-    """Some images of a layout as one archive, which `ctr images import` reads."""
-    wanted = set(names)
-    entries = json.loads((folder / "index.json").read_text())["manifests"]
-    found = {entry["annotations"][NAMES[0]]: entry for entry in entries}
-    chosen = [{**found[name], "annotations": dict.fromkeys(NAMES, name)} for name in sorted(wanted)]
-    index = json.dumps({"schemaVersion": 2, "manifests": chosen}).encode()
-    with tarfile.open(target, "w") as tar:
-        for name, data in (("oci-layout", (folder / "oci-layout").read_bytes()), ("index.json", index)):
-            member = tarfile.TarInfo(name)
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-        for digest in sorted({digest for entry in chosen for digest in _below(folder, entry["digest"])}):
-            blob = f"blobs/sha256/{digest.removeprefix('sha256:')}"
-            tar.add(folder / blob, blob)
-
-
-def _below(folder: Path, digest: str) -> Iterator[str]:
-    """A manifest and all that it leads to."""
-    yield digest
-    content = json.loads((folder / "blobs/sha256" / digest.removeprefix("sha256:")).read_text())
-    for entry in content.get("manifests", []):
-        yield from _below(folder, entry["digest"])
-    for entry in [*([content["config"]] if "config" in content else []), *content.get("layers", [])]:
-        yield entry["digest"]
 
 
 class _Hashing:

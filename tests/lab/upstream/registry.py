@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..artifacts import laid_out
 from ..errors import LabError
 
 DOCKER = {
@@ -129,23 +130,25 @@ class Registry:
         index = {"schemaVersion": 2, "mediaType": kinds["index"], "manifests": manifests}
         return str(self._manifest(name, tag, kinds["index"], index)["digest"])
 
-    def take(self, layout: Path, name: str, tag: str, digest: str) -> None:
+    def take(self, folder: Path, name: str, tag: str, digest: str) -> None:
         """Take an image over from an OCI layout: all that its manifest leads to, then the manifest itself."""
-        path = layout / "blobs/sha256" / digest.removeprefix("sha256:")
-        manifest = json.loads(path.read_bytes())
-        for entry in manifest.get("manifests", []):
-            self.take(layout, name, entry["digest"], entry["digest"])
-        for entry in [*([manifest["config"]] if "config" in manifest else []), *manifest.get("layers", [])]:
-            blob = layout / "blobs/sha256" / entry["digest"].removeprefix("sha256:")
-            self._blob(name, entry["mediaType"], blob.read_bytes())
-        self._ask("PUT", f"{name}/manifests/{tag}", path.read_bytes(), manifest["mediaType"])
+        for piece in laid_out.pieces(folder, digest):
+            data = piece.path.read_bytes()
+            if piece.media_type:
+                reference = tag if piece.digest == digest else piece.digest
+                self._ask("PUT", f"{name}/manifests/{reference}", data, piece.media_type)
+            else:
+                self._upload(name, piece.digest, data)
 
     def _blob(self, name: str, kind: str, data: bytes) -> dict[str, Any]:
         digest = _digest(data)
+        self._upload(name, digest, data)
+        return {"mediaType": kind, "digest": digest, "size": len(data)}
+
+    def _upload(self, name: str, digest: str, data: bytes) -> None:
         place = self._ask("POST", f"{name}/blobs/uploads/", b"").headers["Location"]
         where = f"{place}{'&' if '?' in place else '?'}digest={digest}"
         self._ask("PUT", where, data, "application/octet-stream")
-        return {"mediaType": kind, "digest": digest, "size": len(data)}
 
     def _manifest(self, name: str, tag: str | None, kind: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
         data = json.dumps(manifest).encode()

@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from lab.artifacts import images, layout
+from lab.artifacts import images, laid_out, layout
 
 
 @pytest.fixture
@@ -29,7 +29,9 @@ def make(folder, program, **content):
 def test_an_image_is_the_same_whenever_it_is_made(tmp_path, program):
     first, _ = make(tmp_path / "one", program)
     program.touch()
-    assert make(tmp_path / "two", program)[0] == first == layout.images(tmp_path / "two")["registry.example/program:v1"]
+    assert (
+        make(tmp_path / "two", program)[0] == first == laid_out.images(tmp_path / "two")["registry.example/program:v1"]
+    )
     program.write_text("something else")
     assert make(tmp_path / "three", program)[0] != first
 
@@ -67,7 +69,7 @@ def test_some_images_go_into_an_archive_with_all_that_they_need_and_nothing_else
     for number, layer in enumerate(layers):
         made.image(f"registry.example/image{number}:v1", [layer], {})
     made.finish()
-    layout.export(tmp_path / "made", ["registry.example/image1:v1"], tmp_path / "images.tar")
+    laid_out.export(tmp_path / "made", ["registry.example/image1:v1"], tmp_path / "images.tar")
     with tarfile.open(tmp_path / "images.tar") as tar:
         names = tar.getnames()
         index = json.load(tar.extractfile("index.json"))
@@ -76,3 +78,14 @@ def test_some_images_go_into_an_archive_with_all_that_they_need_and_nothing_else
     # An index, a manifest, a configuration and a layer.
     assert len(blobs) == 4
     assert f"blobs/sha256/{layers[1].digest.removeprefix('sha256:')}" in blobs
+
+
+def test_all_that_an_image_needs_comes_before_what_names_it(tmp_path, program):
+    digest, layer = make(tmp_path / "made", program)
+    pieces = list(laid_out.pieces(tmp_path / "made", digest))
+    assert {piece.path for piece in pieces} == set(layer.parent.iterdir())
+    assert [piece.media_type for piece in pieces] == ["", "", layout.MANIFEST, layout.INDEX]
+    assert (pieces[1].path, pieces[-1].digest) == (layer, digest)
+    for place, piece in enumerate(pieces):
+        text = piece.path.read_bytes() if piece.media_type else b""
+        assert all(one.digest.encode() not in text for one in pieces[place + 1 :])
