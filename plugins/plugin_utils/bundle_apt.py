@@ -280,8 +280,8 @@ def refuse_day_to_come(release: str, systems: Iterable[System], now: datetime.da
     if affected and day_of(release) > now + TOLERANCE:
         index = f"packages/{affected[0].name}/dists/{affected[0].codename}/InRelease"
         raise AptError(
-            f"bundle_release {release} is a day to come: the clock of this machine says {now:%Y-%m-%d %H:%M} UTC. Until "
-            f"that day apt of the hosts would refuse {index}. Take today, or set the clock if it is wrong"
+            f"bundle_release {release} is a day to come: the clock of this machine says {now:%Y-%m-%d %H:%M} UTC. "
+            f"Until that day apt of the hosts would refuse {index}. Take today, or set the clock if it is wrong"
         )
 
 
