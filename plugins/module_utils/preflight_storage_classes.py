@@ -14,10 +14,13 @@ from ansible_collections.onprem.dify.plugins.module_utils.site import CLUSTER_GR
 CHECKS = {
     "storage-class-default": "The default storage class of the cluster is one of those that it has",
     "storage-class-nfs": "The storage class for NFS has a file server",
+    "storage-class-pins": "The driver of the storage class for NFS has images with digests",
     "storage-class-local": "The storage class for local disks has volumes, on hosts of the cluster",
     "storage-volume": "Each local volume has a name, a size and a place of its own",
 }
 
+# Their makers publish no digests.
+DRIVER = ("csi-driver-nfs", "csi-node-driver-registrar", "csi-provisioner")
 CLASSES, DEFAULT = "site_storage_classes", "site_default_storage_class"
 
 
@@ -30,6 +33,10 @@ def findings(inventory: Inventory) -> Iterator[Finding]:
     if NFS in classes and not inventory.members("files") and not inventory.setting("site_services").get("nfs"):
         wanted = "a host in group files or the site's own filer in site_services.nfs"
         yield Finding("storage-class-nfs", SITE, CLASSES, "with nfs, without a file server", wanted)
+    lacking = [name for name in DRIVER if not _images(inventory.setting("site_pins").get(name))]
+    if NFS in classes and lacking:
+        wanted = "images with digests, as `ansible-playbook playbooks/bundle_pins.yml` asks for them"
+        yield Finding("storage-class-pins", SITE, "site_pins", f"without {', '.join(lacking)}", wanted)
     holders = [host for host, variables in inventory.hosts.items() if _volumes(variables)]
     if LOCAL in classes and not holders:
         wanted = "the volumes of at least one worker, as site_storage_classes has local"
@@ -46,6 +53,10 @@ def _of_host(inventory: Inventory, host: str, wished: bool) -> Iterator[Finding]
         yield Finding("storage-class-local", host, VARIABLE, "set", wanted)
     for problem in problems(_volumes(inventory.hosts[host])):
         yield Finding("storage-volume", host, problem.variable, show(problem.found), problem.wanted)
+
+
+def _images(pin: Any) -> Any:
+    return pin.get("images") if isinstance(pin, Mapping) else None
 
 
 def _volumes(variables: Mapping[str, Any]) -> List[Mapping[str, Any]]:

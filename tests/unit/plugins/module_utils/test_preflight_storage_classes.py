@@ -10,11 +10,12 @@ import pytest
 import yaml
 
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import Inventory
-from ansible_collections.onprem.dify.plugins.module_utils.preflight_storage_classes import findings
+from ansible_collections.onprem.dify.plugins.module_utils.preflight_storage_classes import DRIVER, findings
 
 SPECS = Path(__file__).resolve().parents[4] / "roles/site/meta/argument_specs.yml"
 KNOWN = yaml.safe_load(SPECS.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"]
 GROUPS = {"control_plane": ["cp1"], "workers": ["w1"], "files": ["f1"]}
+PINNED = {"site_pins": {name: {"images": [{}]} for name in DRIVER}}
 VOLUMES = {"storage_local_volumes": [{"name": "data", "size": "50Gi"}]}
 
 
@@ -29,14 +30,19 @@ def test_a_site_without_classes_needs_nothing() -> None:
 
 @pytest.mark.parametrize("default", ["", "local", "nfs"])
 def test_a_site_with_both_classes_may_make_one_the_default(default: str) -> None:
-    site = {"site_storage_classes": ["local", "nfs"], "site_default_storage_class": default}
+    site = {"site_storage_classes": ["local", "nfs"], "site_default_storage_class": default, **PINNED}
     assert checks(site, {"w1": VOLUMES}) == []
 
 
 def test_a_filer_of_the_site_takes_the_place_of_the_group() -> None:
     groups = {"control_plane": ["cp1"], "workers": ["w1"]}
-    assert checks({"site_storage_classes": ["nfs"]}, {}, groups) == ["storage-class-nfs"]
-    assert checks({"site_storage_classes": ["nfs"], "site_services": {"nfs": ["10.0.0.60"]}}, {}, groups) == []
+    site = {"site_storage_classes": ["nfs"], **PINNED}
+    assert checks(site, {}, groups) == ["storage-class-nfs"]
+    assert checks({**site, "site_services": {"nfs": ["10.0.0.60"]}}, {}, groups) == []
+
+
+def test_the_driver_is_pinned_by_the_site() -> None:
+    assert checks({"site_storage_classes": ["nfs"]}, {}) == ["storage-class-pins"]
 
 
 def test_volumes_of_another_type_are_left_to_the_check_of_types() -> None:
