@@ -116,7 +116,10 @@ def refuse_version(host: str, found: str, wanted: str) -> None:
     step = kubernetes_versions.change(found, wanted) if found else "none"
     if step == "none":
         return
-    why = kubernetes_versions.refusal(found, wanted) or "an upgrade is a step of its own, host by host"
+    why = (
+        kubernetes_versions.refusal(found, wanted)
+        or "an upgrade is a step of its own: playbooks/kubernetes_upgrade.yml"
+    )
     raise kubeadm_state.KubeadmError(
         f"host {host}: it runs Kubernetes {found}, the pin of kubelet is {wanted}. {why}. Wanted for this run is the"
         f" version that runs: give site_pins.kubelet, kubeadm, kubectl and kubernetes the version {found}."

@@ -40,7 +40,7 @@ options:
     required: true
 attributes:
   check_mode:
-    description: Can run in check mode and list what would go.
+    description: Can run in check mode and list what would go, also from a host that is still a node of its cluster.
     support: full
 """
 
@@ -106,7 +106,8 @@ def main() -> None:
     params, host = module.params, Host(module)
     try:
         remains = look(module, params)
-        refuse_member(host, params["name"])
+        if not module.check_mode:
+            refuse_member(host, params["name"])
         if remains.told() and not module.check_mode:
             with host.alone():
                 reset(module, host, params)
