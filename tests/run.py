@@ -50,6 +50,7 @@ STEPS = (
     Step("bundle-pins", "pytest -q tests/acceptance/test_bundle_pins.py"),
     Step("bundle-dnf", "pytest -q tests/acceptance/test_bundle_dnf.py"),
     Step("bundle-install", "pytest -q tests/acceptance/test_bundle_install.py"),
+    Step("bundle-commands", "pytest -q tests/acceptance/test_bundle_commands.py"),
     Step("mirror-registry", "pytest -q tests/acceptance/test_mirror_registry.py"),
     Step("release", "pytest -q tests/acceptance/test_release.py"),
     Step("bundle-benchmark", "python tests/benchmarks/bundle.py --gate"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ansible_collections.onprem.dify.plugins.module_utils import pins
+from ansible_collections.onprem.dify.plugins.plugin_utils import collection_files
 from lab.runs import PROJECT
 
 EXPECTED = {
@@ -74,6 +78,26 @@ def test_every_stage_is_found_by_its_full_name(installed):
 def test_secrets_and_preflight_run_from_an_installed_collection(installed):
     installed("onprem.dify.secrets")
     assert "Preflight of the inventory: no findings" in installed("onprem.dify.preflight", "--tags", "inventory")
+
+
+def test_a_file_that_is_asked_for_is_written_where_one_stands(installed, tmp_path):
+    installed("onprem.dify.drawing", "-e", "drawing=mysite.svg")
+    assert "<svg" in (tmp_path / "mysite.svg").read_text()
+    installed("onprem.dify.secrets")
+    values = ("-e", json.dumps({"site_pins": reviewed()}), "-e", "dify_manifests_file=dify.yml")
+    installed("onprem.dify.dify_manifests", *values)
+    assert "kind: Namespace" in (tmp_path / "dify.yml").read_text()
+
+
+def reviewed() -> dict[str, Any]:
+    """As if a site had asked for the digests that no maker published."""
+    bundle = {name: pins.to_resolve(pin).images for name, pin in collection_files.bundle().items()}
+    digest = f"sha256:{'0' * 64}"
+    return {
+        component: {"images": [{"name": name, "tag": tag, "digest": digest} for name, tag in images]}
+        for component, images in bundle.items()
+        if images
+    }
 
 
 def without_the_checkout(folder: Path) -> Path:
