@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import http.client
-import http.server
 import json
 import os
 import re
@@ -17,10 +16,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from acceptance import gateway_service
 from unit.plugins.module_utils import difys
 from unit.plugins.plugin_utils import authorities
 from unit.roles import rendering
@@ -30,65 +30,6 @@ from ansible_collections.onprem.dify.plugins.module_utils import gateway
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 NOBODY = "nobody"
 LIMITS = {"gateway_client_rate": 100, "gateway_client_connections": 50, "gateway_tenant_rate": 500}
-# A stream tells that it goes on.
-EVENTS, PAUSE = 30, 0.1
-
-
-class Service(http.server.BaseHTTPRequestHandler):
-    """Stands behind the gateway: tells what it was asked, streams, and speaks on after an upgrade."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        if self.headers.get("Upgrade") == "websocket":
-            self._echo()
-        elif self.path.startswith("/v1/stream"):
-            self._stream()
-        else:
-            self._tell()
-
-    def do_POST(self) -> None:
-        self._tell()
-
-    def _tell(self) -> None:
-        told = {
-            "path": self.path,
-            "port": self.server.server_port,
-            "received": self._received(),
-            "headers": {name.lower(): value for name, value in self.headers.items()},
-        }
-        body = json.dumps(told).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Powered-By", "a framework")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _received(self) -> int:
-        left = total = int(self.headers.get("Content-Length") or 0)
-        while left:
-            left -= len(self.rfile.read(min(left, 1 << 20)))
-        return total
-
-    def _stream(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.send_header("Connection", "close")
-        self.end_headers()
-        for number in range(EVENTS):
-            self.wfile.write(f"data: {number}\n\n".encode())
-            self.wfile.flush()
-            time.sleep(PAUSE)
-        self.close_connection = True
-
-    def _echo(self) -> None:
-        self.wfile.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-        while line := self.rfile.readline():
-            self.wfile.write(line)
-        self.close_connection = True
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """The test says what went wrong."""
 
 
 def free_port() -> int:
@@ -124,9 +65,7 @@ class Worker:
     """The router of a tenant on one of the workers."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Service)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        self.server = gateway_service.server(context, 0, "127.0.0.1")
         self.port = self.server.server_port
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -224,14 +163,24 @@ class Gateway:
         file = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         return {int(word) for word in file.read_text().split()}
 
+    def open_files(self) -> list[str]:
+        """Also those that have no name any more."""
+        found: list[str] = []
+        for link in [link for pid in self.children() for link in Path(f"/proc/{pid}/fd").iterdir()]:
+            with suppress(OSError):
+                found.append(str(link.readlink()))
+        return found
+
     def leaving(self, pid: int) -> bool:
         try:
             return b"shutting down" in Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
             return True
 
-    def connect(self, host: str | None, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
-        line = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+    def connect(
+        self, host: str | None, context: ssl.SSLContext | None = None, client: str = "127.0.0.1"
+    ) -> ssl.SSLSocket:
+        line = socket.create_connection(("127.0.0.1", self.port), timeout=10, source_address=(client, 0))
         return (context or self.context()).wrap_socket(line, server_hostname=host)
 
     def context(self) -> ssl.SSLContext:
@@ -243,7 +192,7 @@ class Gateway:
         """`host`: whom the request names, `came_for`: whom the handshake named."""
         host = host or self.hosts["dify"]
         line = http.client.HTTPConnection(host)
-        line.sock = self.connect(came_for or host)
+        line.sock = self.connect(came_for or host, client=wish.get("client", "127.0.0.1"))
         try:
             line.request(method, path, body=wish.get("body"), headers={"Host": host, **wish.get("headers", {})})
             return Answer(line.getresponse())
