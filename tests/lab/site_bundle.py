@@ -56,7 +56,7 @@ def serve_images(upstream: pinned.Upstream, folders: dict[str, Path], kubernetes
             if name.startswith("registry.k8s.io/kube-") and tag != f"v{OWN[kubernetes].version}":
                 continue
             names = (image.component, image.component.split("-")[0], "kubernetes")
-            component = next(one for one in names if one in components)
+            component = image.pin or next(one for one in names if one in components)
             version = OWN[kubernetes].version if component == "kubernetes" else components[component]["version"]
             pin = upstream.pins.setdefault(component, {"version": version})
             pin.setdefault("images", []).append(upstream.take(folder, name, tag, digests[f"{name}:{tag}"]))
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--previous", action="store_true", help="with the minor version of Kubernetes before")
     asked = parser.parse_args()
     kubernetes = "kubernetes-previous" if asked.previous else "kubernetes"
-    parts = ["images", "images-previous"] if asked.previous else ["images"]
+    parts = ["images", "images-dify", *(["images-previous"] if asked.previous else [])]
     lab = topology.read(asked.inventory)
     with lifecycle.locked(lab):
         offered = {path.name: path for path in files(lab, [*ARCHIVES, kubernetes])}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple
 from pathlib import Path
-from typing import Any
 
 from ..debian import bundle
 from ..progress import Progress
 from ..sources import of_this_machine
-from . import golang, programs, store
+from . import dify_contract, golang, programs, store
+from .image import Image
 from .layout import Content, Layer, Layout
 from .store import Artifact, Workshop
 
@@ -22,10 +22,11 @@ BUSYBOX = ("busybox-static",)
 NETFILTER = (*BUSYBOX, "conntrack", "iproute2", "ipset", "iptables", "nftables")
 # A static busybox cannot look up names.
 CLIENT = ("busybox", "curl")
-PACKAGES = {"busybox": BUSYBOX, "netfilter": NETFILTER, "client": CLIENT}
+PACKAGES = {"busybox": BUSYBOX, "netfilter": NETFILTER, "client": CLIENT, "nginx": ("nginx",), "squid": ("squid",)}
 SHELL = (
     "cat",
     "cp",
+    "find",
     "head",
     "hostname",
     "ip",
@@ -41,24 +42,14 @@ SHELL = (
     "wget",
 )
 # Of their files: what runs, and nothing that tells where they came from.
-WANTED = ("bin/", "etc/protocols", "etc/services", "lib/", "lib64/", "sbin/", "usr/bin/", "usr/lib/", "usr/sbin/")
-UNWANTED = ("usr/lib/x86_64-linux-gnu/gconv/",)
+WANTED = (
+    *("bin/", "etc/protocols", "etc/services", "etc/squid/", "lib/", "lib64/", "sbin/", "usr/bin/", "usr/lib/"),
+    *("usr/sbin/", "usr/share/squid/", "usr/share/squid-langpack/"),
+)
+UNWANTED = tuple(f"usr/lib/{part}/" for part in ("x86_64-linux-gnu/gconv", "x86_64-linux-gnu/perl", "systemd"))
 # A script of their package makes these links when it is installed.
 TABLES = tuple(f"{name}{part}" for name in ("iptables", "ip6tables") for part in ("", "-restore", "-save"))
 OWN = {release.component: release for release in programs.RELEASES}
-
-
-@dataclass(frozen=True)
-class Image:
-    """An image of a component: its programs by the path at which they stand."""
-
-    component: str
-    programs: Mapping[str, str]
-    reference: str = ""
-    base: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    # The program that may listen at a port below 1024 as anybody.
-    listens: str = ""
 
 
 def of_servers(component: str) -> list[Image]:
@@ -119,7 +110,11 @@ IMAGES = (
 
 
 # Those of the version before: what else there is stays as it is when a cluster is upgraded.
-SETS = {"images": IMAGES, "images-previous": tuple(of_servers("kubernetes-previous"))}
+SETS = {
+    "images": IMAGES,
+    "images-dify": dify_contract.IMAGES,
+    "images-previous": tuple(of_servers("kubernetes-previous")),
+}
 
 
 def reference(image: Image) -> str:
@@ -135,13 +130,14 @@ def reference(image: Image) -> str:
 def artifact(component: str = "images") -> Artifact:
     members = SETS[component]
     used = sorted({image.component for image in members} & set(OWN))
-    recipe = [[reference(image), *map(str, (image.programs, image.base, image.settings))] for image in members]
+    recipe = [[reference(image), *map(str, astuple(image))] for image in members]
+    packages = {image.base: PACKAGES[image.base] for image in members if image.base}
     keys = [golang.artifact(OWN[name]).key for name in used]
     return Artifact(
         component=component,
         version=OWN["kubernetes"].version,
         groups=OWN["kubernetes"].groups,
-        ingredients=json.dumps([recipe, keys, PACKAGES, SHELL, WANTED, UNWANTED])
+        ingredients=json.dumps([recipe, keys, packages, SHELL, WANTED, UNWANTED])
         + Path(__file__).with_name("layout.py").read_text(),
         build=lambda workshop: build(workshop, members),
         pin=lambda folder, url: {},
@@ -158,7 +154,10 @@ def build(workshop: Workshop, members: Iterable[Image]) -> None:
         if image.base and image.base not in bases:
             bases[image.base] = layout.layer(_of_debian(workshop, image.base, PACKAGES[image.base]))
         files = {path: found[image.component][name] for path, name in image.programs.items()}
-        own = layout.layer(Content(files=files, folders=["tmp"], listens=image.listens))
+        for path, text in image.documents.items():
+            files[path] = workshop.scrap / path.replace("/", "_")
+            files[path].write_text(text, encoding="utf-8")
+        own = layout.layer(Content(files, image.links, ["tmp", *image.folders], image.listens))
         layout.image(reference(image), [*([bases[image.base]] if image.base else []), own], image.settings)
     layout.finish()
 

@@ -30,7 +30,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Content:
-    """What goes into a layer: files and folders of the machine by path, and links by path."""
+    """What goes into a layer: files of the machine and links by path, and folders that anybody may write to."""
 
     files: Mapping[str, Path] = field(default_factory=dict)
     links: Mapping[str, str] = field(default_factory=dict)
@@ -135,10 +135,11 @@ def _fill(tar: tarfile.TarFile, content: Content) -> None:
     for name, target in content.links.items():
         found[name] = member = tarfile.TarInfo(name)
         member.type, member.linkname = tarfile.SYMTYPE, target
-    for name in {*content.folders, *(str(parent) for one in found for parent in Path(one).parents[:-1])}:
+    open_to_all = set(content.folders)
+    for name in {*open_to_all, *(str(parent) for one in found for parent in Path(one).parents[:-1])}:
         if name not in found:
             found[name] = member = tarfile.TarInfo(name)
-            member.type, member.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
+            member.type, member.mode = tarfile.DIRTYPE, 0o1777 if name in open_to_all else 0o755
     if content.listens:
         # struct vfs_cap_data of cap_net_bind_service=ep
         capability = bytes.fromhex("0100000200040000000000000000000000000000")

@@ -124,4 +124,10 @@ RELEASES = (
         programs={"kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router"},
         stamps={"github.com/cloudnativelabs/kube-router/v2/pkg/version.Version": "v{v}"},
     ),
+    # In the place of Dify: the lab's own, so it has no version that anybody published.
+    Release(
+        component="dify-contract",
+        programs={"contract": "onprem.dify/contract"},
+        known_version="1",
+    ),
 )
