@@ -15,11 +15,12 @@ from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import K
 
 # For one go of kubectl: between two of them the API may be somewhere else.
 GO = 30
+# The API may be on its way back, from an upgrade that was killed or to another host.
+AWAY = 60
 
 
 def empty(host: Any, name: str, patience: float, settle: float, check_mode: bool = False) -> Dict[str, Any]:
     """Let the pods leave a node, which takes no new ones."""
-    deadline = time.monotonic() + patience
     node, pods = see(host, name)
     lost = drain.unmanaged(pods)
     if lost:
@@ -33,26 +34,38 @@ def empty(host: Any, name: str, patience: float, settle: float, check_mode: bool
     if not check_mode:
         short = settled(host, settle)
         if patch:
-            host.kubectl("patch", "node", name, "--type=merge", f"--patch={json.dumps(patch)}")
-        evict(host, name, deadline, patience)
+            ask(host, "patch", "node", name, "--type=merge", f"--patch={json.dumps(patch)}")
+        evict(host, name, time.monotonic() + patience, patience)
     return {"changed": bool(patch or going), "evicted": sorted(going), "short": short, "cordoned_before": before}
+
+
+def ask(host: Any, *words: str, away: float = AWAY) -> str:
+    """What kubectl answers, once the API does."""
+    deadline = time.monotonic() + away
+    while True:
+        code, out, err = host.try_kubectl(*words)
+        if code == 0:
+            return str(out)
+        if "(NotFound)" in err or time.monotonic() >= deadline:
+            raise KubeadmError(f"kubectl {' '.join(words[:3])}: {err.strip()}")
+        time.sleep(1)
 
 
 def see(host: Any, name: str) -> Tuple[Dict[str, Any], List[Dict[str, Any]]]:
     """A node and its pods."""
-    node = objects(host.kubectl("get", "node", name, "--output=json"))[0]
+    node = objects(ask(host, "get", "node", name, "--output=json"))[0]
     where = f"--field-selector=spec.nodeName={name}"
-    return node, objects(host.kubectl("get", "pods", "--all-namespaces", where, "--output=json"))
+    return node, objects(ask(host, "get", "pods", "--all-namespaces", where, "--output=json"))
 
 
 def settled(host: Any, seconds: float) -> List[str]:
     """The workloads that are short of pods, after some time to get them."""
     words = ("get", "daemonsets,deployments,statefulsets", "--all-namespaces", "--output=json")
-    found: List[str] = drain.short_of(objects(host.kubectl(*words)))
+    found: List[str] = drain.short_of(objects(ask(host, *words)))
     deadline = time.monotonic() + seconds
     while found and time.monotonic() < deadline:
         time.sleep(1)
-        found = drain.short_of(objects(host.kubectl(*words)))
+        found = drain.short_of(objects(ask(host, *words)))
     return found
 
 
@@ -60,7 +73,7 @@ def evict(host: Any, name: str, deadline: float, patience: float) -> None:
     while drain.leaving(see(host, name)[1]):
         left = int(deadline - time.monotonic())
         if left <= 0:
-            budgets = objects(host.kubectl("get", "poddisruptionbudgets", "--all-namespaces", "--output=json"))
+            budgets = objects(ask(host, "get", "poddisruptionbudgets", "--all-namespaces", "--output=json"))
             pods = "; ".join(drain.in_the_way(see(host, name)[1], budgets))
             raise KubeadmError(
                 f"after {patience:g} s pods are still there: {pods}. The node takes no new ones. Make room for"
@@ -82,7 +95,7 @@ def use(
     before = drain.note_of(node) == drain.THEIRS
     if not check_mode:
         if patch:
-            host.kubectl("patch", "node", name, "--type=merge", f"--patch={json.dumps(patch)}")
+            ask(host, "patch", "node", name, "--type=merge", f"--patch={json.dumps(patch)}")
         wait(lambda: missing(host, short), deadline, patience)
     return {"changed": bool(patch), "cordoned_before": before}
 

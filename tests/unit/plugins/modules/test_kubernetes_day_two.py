@@ -140,6 +140,16 @@ def test_an_empty_node_is_used_again_once_it_is_well() -> None:
         kubernetes_evict.use(api, "worker1", 0, "1.36.5", [])
 
 
+def test_an_api_that_is_on_its_way_back_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api()
+    api.refuses = ("get nodes",)
+    monkeypatch.setattr(kubernetes_evict.time, "sleep", lambda _seconds: setattr(api, "refuses", ()))
+    assert json.loads(kubernetes_evict.ask(api, "get", "nodes"))["kind"] == "List"
+    api.refuses = ("get nodes",)
+    with pytest.raises(KubeadmError, match=r"kubectl get nodes: refused"):
+        kubernetes_evict.ask(api, "get", "nodes", away=0)
+
+
 def test_workloads_that_were_short_before_are_not_waited_for() -> None:
     deployment = {"kind": "Deployment", "metadata": {"namespace": "shop", "name": "web"}, "spec": {"replicas": 2}}
     api = Api(**{"get daemonsets,deployments": items(deployment)})
