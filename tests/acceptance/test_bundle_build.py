@@ -7,10 +7,11 @@ import hashlib
 import json
 import os
 import random
+import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +109,10 @@ class Builder:
     collections: str
     home: Path
 
-    def start(self, folder: Path, pins: dict[str, Any] | None = None, **variables: Any) -> subprocess.Popen[str]:
+    def start(
+        self, folder: Path, pins: dict[str, Any] | None = None, within: Sequence[str] = (), **variables: Any
+    ) -> subprocess.Popen[str]:
+        """`within`: words before the command, for a process that can write to this home alone."""
         values = {
             "bundle_directory": str(folder),
             "bundle_release": "2026.11.25",
@@ -129,13 +133,14 @@ class Builder:
             "ANSIBLE_LOCALHOST_WARNING": "0",
             "HOME": str(self.home),
             "PIP_CONFIG_FILE": os.devnull,
+            **({"TMPDIR": str(self.home)} if within else {}),
         }
         # With the memory that the largest of its processes took, as the last line.
         measured = (
             "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); "
             "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
         )
-        command = [sys.executable, "-c", measured, "ansible-playbook", "onprem.dify.bundle", "-e", f"@{file}"]
+        command = [*within, sys.executable, "-c", measured, "ansible-playbook", "onprem.dify.bundle", "-e", f"@{file}"]
         return subprocess.Popen(
             command,
             cwd=self.home,
@@ -232,6 +237,28 @@ def test_images_hold_the_wanted_architecture_alone(bundle: Path) -> None:
         assert there == {"amd64"}, image.reference
 
 
+def test_a_bundle_is_for_all_architectures_that_were_asked_for(builder: Builder, tmp_path: Path) -> None:
+    both = {"amd64", "arm64"}
+    pins = {}
+    for name, pin in PINS.items():
+        if "arm64" in (pin.get("archives") or {}):
+            url = pin["archives"]["arm64"]["url"]
+            own = builder.upstream.pins[name]
+            pins[name] = {**own, "archives": {**own["archives"], "arm64": builder.upstream.put(url, noise(1024, url))}}
+    done = builder.build(tmp_path / "both", pins, bundle_architectures=sorted(both))
+    assert done.code == 0, done.output
+    lock, store = lock_of(tmp_path / "both"), Store(tmp_path / "both")
+    assert set(lock.architectures) == both
+    archives = [(file.component, file.architecture) for file in files_of(lock, "archive")]
+    assert sorted(archives) == sorted((name, architecture) for name in pins for architecture in both)
+    assert both == {path.split("binary-")[1].split("/")[0] for file in lock.files if "binary-" in (path := file.path)}
+    for image in lock.images:
+        entries = json.loads(store.path(image.digest).read_bytes())["manifests"]
+        assert both == {one["platform"]["architecture"] for one in entries if store.path(one["digest"]).exists()}
+    verdict = verify(tmp_path / "both", parse_signers(builder.signers))
+    assert verdict.good, verdict.message()
+
+
 def test_hosts_install_from_the_repository_of_the_bundle_alone(bundle: Path, tmp_path: Path) -> None:
     lock = lock_of(bundle)
     for file in lock.files:
@@ -310,6 +337,21 @@ def test_the_same_pins_give_the_same_lock_in_another_folder(bundle: Path, builde
     assert done.code == 0, done.output
     assert (other / "lock.json").read_bytes() == (bundle / "lock.json").read_bytes()
     assert (other / "index.json").read_bytes() == (bundle / "index.json").read_bytes()
+
+
+def test_a_build_needs_no_root_and_writes_nothing_but_what_is_its_own(bundle: Path, builder: Builder) -> None:
+    """As somebody who is not root and has no capability, on a machine of which all but this home is read only."""
+    home = shlex.quote(str(builder.home))
+    alone = f"mount --bind {home} {home} && mount -o remount,ro,bind / && cd {home}"
+    user = 'exec unshare --user --map-user=1000 --map-group=1000 -- "$@"'
+    within = ("unshare", "--mount", "--", "bash", "-c", f"{alone} && {user}", "bash")
+    probe = subprocess.run(
+        [*within, "sh", "-c", "id -u; touch /etc/written"], capture_output=True, text=True, check=False
+    )
+    assert (probe.stdout, probe.returncode) == ("1000\n", 1), probe.stderr
+    done = builder.build(builder.home / "plain", within=within)
+    assert done.code == 0, done.output
+    assert (builder.home / "plain/lock.json").read_bytes() == (bundle / "lock.json").read_bytes()
 
 
 def test_a_patch_of_one_component_is_a_small_delta(bundle: Path, builder: Builder, tmp_path: Path) -> None:

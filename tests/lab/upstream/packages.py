@@ -58,12 +58,19 @@ class Archive:
         for suite in suites:
             place = self.folder / "dists" / suite
             shutil.rmtree(place, ignore_errors=True)
-            (place / "main/binary-amd64").mkdir(parents=True)
-            indexes = {
-                "main/binary-amd64/Packages": stanzas if suite == suites[0] else b"",
-            }
-            indexes["main/binary-amd64/Packages.gz"] = gzip.compress(indexes["main/binary-amd64/Packages"], mtime=0)
-            lines = [f"Suite: {suite}", f"Codename: {suite}", "Architectures: amd64", "Components: main", "SHA256:"]
+            indexes = {}
+            for architecture in ("amd64", "arm64"):
+                (place / f"main/binary-{architecture}").mkdir(parents=True)
+                data = stanzas if suite == suites[0] else b""
+                indexes[f"main/binary-{architecture}/Packages"] = data
+                indexes[f"main/binary-{architecture}/Packages.gz"] = gzip.compress(data, mtime=0)
+            lines = [
+                f"Suite: {suite}",
+                f"Codename: {suite}",
+                "Architectures: amd64 arm64",
+                "Components: main",
+                "SHA256:",
+            ]
             lines.insert(2, "Date: Sun, 01 Nov 2026 00:00:00 UTC")
             for name, data in indexes.items():
                 (place / name).write_bytes(data)
