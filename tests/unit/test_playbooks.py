@@ -26,7 +26,8 @@ def test_a_playbook_that_a_page_calls_is_there_under_a_name_that_ansible_takes(n
 
 TEXTS = {page: page.read_text(encoding="utf-8").replace("\\\n", " ") for page in PAGES}
 LINES = sorted({line for text in TEXTS.values() for line in re.findall(r"ansible-playbook ([^`#\n]+)", text)})
-TOOL = sorted({words for text in TEXTS.values() for words in re.findall(r"(?m)^python3 \S*onprem-dify\.pyz ([^#\n]+)", text)})
+TYPED = re.compile(r"(?m)^python3 \S*onprem-dify\.pyz ([^#\n]+)")
+TOOL = sorted({words for text in TEXTS.values() for words in TYPED.findall(text)})
 ROLE_VARIABLES = {
     name
     for path in (ROOT / "roles").glob("*/meta/argument_specs.yml")
