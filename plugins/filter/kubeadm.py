@@ -32,9 +32,10 @@ options:
     required: true
   settings:
     description:
-      - C(version) of Kubernetes, C(image_tags) by C(etcd) and C(coredns), C(directory) of what the API server reads,
-        C(audit) with C(directory), C(days), C(files) and C(megabytes), C(kubelet) and C(kube_proxy) with further fields
-        of their configuration, and C(ignore_preflight_errors).
+      - C(version) of Kubernetes, C(image_tags) by C(etcd) and C(coredns), C(directory) of what the API server reads and
+        C(files), which stands for its contents, C(kms_socket) of a plugin that encrypts, C(audit) with C(directory),
+        C(days), C(files) and C(megabytes), C(kubelet) and C(kube_proxy) with further fields of their configuration, and
+        C(ignore_preflight_errors).
     type: dict
     required: true
 """

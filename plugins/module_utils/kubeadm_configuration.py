@@ -112,6 +112,7 @@ def _cluster(site: Mapping[str, Any], settings: Mapping[str, Any]) -> Document:
         "apiServer": {
             "certSANs": _names(site, endpoint),
             "extraArgs": _args(_api_server(settings)),
+            "extraEnvs": _args({"ONPREM_DIFY_FILES": settings["files"]}) if settings.get("files") else [],
             "extraVolumes": _volumes(settings),
         },
         "controllerManager": {
@@ -139,6 +140,8 @@ def _api_server(settings: Mapping[str, Any]) -> Dict[str, str]:
         "authentication-config": f"{directory}/authentication.yaml",
         "enable-admission-plugins": "NodeRestriction,DenyServiceExternalIPs",
         "encryption-provider-config": f"{directory}/encryption.yaml",
+        # So that keys change while it runs.
+        "encryption-provider-config-automatic-reload": "true",
         "kubelet-certificate-authority": f"{KUBELET_PKI}/ca.crt",
         "profiling": "false",
         "service-account-extend-token-expiration": "false",
@@ -148,10 +151,13 @@ def _api_server(settings: Mapping[str, Any]) -> Dict[str, str]:
 
 def _volumes(settings: Mapping[str, Any]) -> List[Document]:
     """What the API server reads besides what kubeadm itself gives it, under the same path in its pod."""
+    socket = settings.get("kms_socket") or ""
+    kms = [_volume("kms", socket.rpartition("/")[0], "DirectoryOrCreate", read_only=False)] if socket else []
     return [
         _volume("onprem-dify", settings["directory"], "DirectoryOrCreate", read_only=True),
         _volume("audit", settings["audit"]["directory"], "DirectoryOrCreate", read_only=False),
         _volume("kubelet-authority", f"{KUBELET_PKI}/ca.crt", "File", read_only=True),
+        *kms,
     ]
 
 

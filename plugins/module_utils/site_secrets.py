@@ -70,7 +70,7 @@ OF_SITE = (
     Secret("s3_volume_signing_key", "objects", "password", _SIGNING),
     Secret("s3_filer_signing_key", "objects", "password", _SIGNING),
     Secret("postgres_seaweedfs", "objects", "password"),
-    Secret("kubernetes_encryption_key", "control_plane", "aes_key", "what Kubernetes has stored is encrypted with it"),
+    Secret("kubernetes_encryption_key", "control_plane", "aes_key"),
     Secret("pki_root_key", "all", "password", _PASSPHRASE),
     Secret("pki_issuing_key", "all", "password", _PASSPHRASE),
 )

@@ -8,36 +8,15 @@ import pytest
 import yaml
 from unit.roles import rendering
 
-KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 SITE = {"pod_network": "10.244.0.0/16", "service_network": "10.96.0.0/16", "pod_overlay": "vxlan"}
 
 
 def rendered(role: str, template: str, **changes: Any) -> list[dict[str, Any]]:
     variables = {
         "site_facts": {**SITE, "service_proxy": "iptables"},
-        "site_secrets": {"kubernetes_encryption_key": KEY},
         **changes,
     }
     return [document for document in yaml.safe_load_all(rendering.template(role, template, **variables)) if document]
-
-
-def test_secrets_are_encrypted_before_they_are_written() -> None:
-    (configuration,) = rendered("kubeadm", "encryption.yaml.j2")
-    (rule,) = configuration["resources"]
-    assert rule["resources"] == ["secrets"]
-    assert list(rule["providers"][0]) == ["aesgcm"]
-    assert rule["providers"][0]["aesgcm"]["keys"][0]["secret"] == KEY
-    # What was written without encryption can still be read.
-    assert rule["providers"][-1] == {"identity": {}}
-
-
-def test_another_key_has_another_name() -> None:
-    names = set()
-    for key in (KEY, KEY[::-1]):
-        (configuration,) = rendered("kubeadm", "encryption.yaml.j2", site_secrets={"kubernetes_encryption_key": key})
-        names.add(configuration["resources"][0]["providers"][0]["aesgcm"]["keys"][0]["name"])
-    assert len(names) == 2
-    assert not any(KEY[:8] in name for name in names)
 
 
 def test_anybody_may_ask_whether_the_api_is_alive_and_nothing_else() -> None:

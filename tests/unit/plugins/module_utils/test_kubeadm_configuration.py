@@ -157,3 +157,16 @@ def test_a_control_plane_that_is_a_worker_too_takes_pods() -> None:
     assert labels(everybody, "cp1") == {}
     # Without any, kubeadm would put its own there.
     assert init_documents(everybody, "all1", SETTINGS)[0]["nodeRegistration"]["taints"] == []
+
+
+def test_an_api_server_with_other_files_is_another_one() -> None:
+    assert documents()["ClusterConfiguration"]["apiServer"]["extraEnvs"] == []
+    (variable,) = documents(files="abc")["ClusterConfiguration"]["apiServer"]["extraEnvs"]
+    assert variable == {"name": "ONPREM_DIFY_FILES", "value": "abc"}
+
+
+def test_the_plugin_for_keys_is_reached_from_the_pod_of_the_api_server() -> None:
+    volumes = documents(kms_socket="/run/kms/plugin.sock")["ClusterConfiguration"]["apiServer"]["extraVolumes"]
+    (kms,) = [volume for volume in volumes if volume["name"] == "kms"]
+    assert kms["hostPath"] == kms["mountPath"] == "/run/kms"
+    assert "kms" not in [volume["name"] for volume in documents()["ClusterConfiguration"]["apiServer"]["extraVolumes"]]

@@ -140,7 +140,6 @@ def test_a_secret_is_rotated_and_the_others_stay() -> None:
         ("dify_secret_key", "never rotated: what Dify has stored"),
         ("dify_admin_password", "never rotated: it is that of the first login"),
         ("pki_root_key", "never rotated: it opens a key of the authority"),
-        ("kubernetes_encryption_key", "never rotated: what Kubernetes has stored"),
         ("s3_filer_signing_key", "never rotated: members of the object store"),
         ("dify_sandbox", "unknown, wanted: dify_sandbox_key"),
     ],
