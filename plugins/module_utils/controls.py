@@ -13,7 +13,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.controls_host import S
 from ansible_collections.onprem.dify.plugins.module_utils.controls_schema import applicability
 
 PASS, FAIL, WAIVED, NOT_APPLICABLE = RESULTS = ("pass", "fail", "waived", "not-applicable")
-COPIED = ("id", "title", "role", "variable", "cis_debian12", "cis_rhel9", "mlps3", "waiver")
+COPIED = ("id", "title", "role", "variable", "cis_debian12", "cis_rhel9", "cis_kubernetes", "mlps3", "waiver")
 
 
 def evaluate(

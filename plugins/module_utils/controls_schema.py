@@ -13,6 +13,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.site import GROUPS, ZO
 CLAUSES: Dict[str, str] = {
     "cis_debian12": r"\d+(\.\d+){1,5}",
     "cis_rhel9": r"\d+(\.\d+){1,5}",
+    "cis_kubernetes": r"\d+(\.\d+){1,2}",
     # Clause 8.1 holds the general requirements of level 3; a letter names the item of a clause.
     "mlps3": r"8\.1\.\d{1,2}\.\d{1,2}( [a-i]\))?",
 }

@@ -15,6 +15,7 @@ HEAD = (
     "Variable",
     "CIS Debian 12",
     "CIS RHEL 9",
+    "CIS Kubernetes",
     "GB/T 22239",
     "Where",
     "How it is checked",
@@ -50,7 +51,7 @@ def table() -> str:
 
 def row(entry: dict[str, Any]) -> tuple[str, ...]:
     variable = f"`{entry['variable']}`" if entry["variable"] else ""
-    clauses = [str(entry.get(name) or "") for name in ("cis_debian12", "cis_rhel9", "mlps3")]
+    clauses = [str(entry.get(name) or "") for name in ("cis_debian12", "cis_rhel9", "cis_kubernetes", "mlps3")]
     where = ", ".join(tag.replace("not_", "not ") for tag in entry.get("when") or []) or "everywhere"
     return (f"`{entry['id']}`", page.cell(entry["title"]), variable, *clauses, where, page.cell(how(entry["check"])))
 

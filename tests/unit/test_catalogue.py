@@ -21,11 +21,13 @@ OWNERS = {"pins": "site"}
 SUBJECTS = [
     "accounts",
     "audit",
+    "control_plane",
     "endpoint",
     "etcd",
     "files",
     "firewall",
     "kernel",
+    "kubeadm",
     "mac",
     "mirror",
     "objects",
@@ -38,8 +40,8 @@ SUBJECTS = [
     "time",
 ]
 
-# How many recommendations each section has: CIS Debian Linux 12 1.1.0, CIS Red Hat Enterprise Linux 9 2.0.0, and the
-# general requirements of level 3 in GB/T 22239-2019.
+# How many recommendations each section has: CIS Debian Linux 12 1.1.0, CIS Red Hat Enterprise Linux 9 2.0.0,
+# CIS Kubernetes 1.12, and the general requirements of level 3 in GB/T 22239-2019.
 PARTITIONS = {"1.1.2.1": 4, "1.1.2.2": 4, "1.1.2.3": 3, "1.1.2.4": 3, "1.1.2.5": 4, "1.1.2.6": 4, "1.1.2.7": 4}
 ACCESS = {"5.1": 22, "5.2": 7, "5.3.1": 3, "5.3.3.1": 3, "5.3.3.3": 3, "5.3.3.4": 4, "5.4.1": 6, "5.4.2": 8, "5.4.3": 3}
 NETWORK = {"3.1": 3, "3.2": 4, "3.3": 11}
@@ -64,6 +66,9 @@ SECTIONS: dict[str, dict[str, int]] = {
         **{"2.1": 22, "2.2": 5, "2.3": 3, "4.1": 2, "4.2": 2, "4.3": 4, "5.3.2": 5, "5.3.3.2": 7, "6.1": 3},
         **{"6.2.1": 4, "6.2.2": 4, "6.2.2.1": 4, "6.2.3": 8, "6.2.4": 1, "6.3.1": 4, "6.3.2": 4, "6.3.3": 21},
         **{"6.3.4": 10, "7.1": 13, "7.2": 9},
+    },
+    "cis_kubernetes": {
+        **{"1.1": 21, "1.2": 30, "1.3": 7, "1.4": 2, "2": 7, "3.1": 3, "3.2": 2, "4.1": 10, "4.2": 14, "4.3": 1},
     },
     "mlps3": {"8.1.2": 3, "8.1.3": 6, "8.1.4": 11, "8.1.5": 4, "8.1.10": 14},
 }
