@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from unit.roles import rendering
 
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_lock import Lock
 from ansible_collections.onprem.dify.plugins.module_utils.bundle_signature import parse_signers
@@ -121,18 +122,19 @@ def lock_of(folder: Path) -> Lock:
     return Lock.parse((folder / "lock.json").read_bytes())
 
 
-def install(served: Path, root: Path, *names: str) -> subprocess.CompletedProcess[str]:
-    """Install as a host of the site: both signatures are checked, there is no other repository and no network."""
-    keys = " ".join(f"file://{served}/keys/{name}.asc" for name in ("packages", "Rocky_9"))
-    settings = ["[main]", "reposdir=/nowhere", "[mirror]", "name=mirror", f"baseurl=file://{served}/packages/Rocky_9"]
-    settings += ["enabled=1", "gpgcheck=1", "repo_gpgcheck=1", f"gpgkey={keys}"]
+def install(served: Path, root: Path, *names: str, mirrors: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """Install as a host of the site: both signatures are checked, and only its mirrors are asked, or its own disk."""
+    places = [f"{mirror}/packages/Rocky_9" for mirror in mirrors or [f"file://{served}"]]
+    keys = [f"file://{served}/keys/{name}.asc" for name in ("packages", "Rocky_9")]
+    repository = {"name": "mirror", "baseurl": places, "gpgkey": keys, "repo_gpgcheck": True}
+    settings = rendering.template("packages", "yum.repo.j2", packages_repositories=[repository])
     for name in ("cache", "log"):
         (root.parent / name).mkdir()
-    (root.parent / "dnf.conf").write_text("\n".join([*settings, ""]))
-    command = ["unshare", "--net", "dnf", f"--config={root.parent}/dnf.conf", f"--installroot={root}"]
-    command += ["--releasever=9", f"--setopt=cachedir={root.parent}/cache", f"--setopt=logdir={root.parent}/log"]
-    command += ["--disableplugin=*", "--assumeyes", "install", *names]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    (root.parent / "dnf.conf").write_text(f"[main]\nreposdir=/nowhere\n{settings}")
+    command = [*([] if mirrors else ["unshare", "--net"]), "dnf", f"--config={root.parent}/dnf.conf"]
+    command += [f"--installroot={root}", "--releasever=9", "--disableplugin=*"]
+    command += [f"--setopt=cachedir={root.parent}/cache", f"--setopt=logdir={root.parent}/log"]
+    return subprocess.run([*command, "--assumeyes", "install", *names], capture_output=True, text=True, check=False)
 
 
 def test_a_bundle_has_what_the_roles_install_and_what_that_needs(bundle: Path) -> None:
@@ -159,6 +161,19 @@ def test_hosts_install_from_the_repository_of_the_bundle_alone(served: Path, tmp
         assert (tmp_path / f"root/usr/share/{name}/content").is_file()
     command = ["rpm", "--root", str(tmp_path / "root"), "-q", "haproxy"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "haproxy-2.4.22-1.noarch\n"
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_hosts_install_from_the_mirror_that_is_left(served: Path, tmp_path: Path, lost: int) -> None:
+    mirrors = [Files(served), Files(served)]
+    mirrors[lost].off()
+    try:
+        done = install(served, tmp_path / "root", "haproxy", mirrors=[mirror.address for mirror in mirrors])
+    finally:
+        mirrors[1 - lost].off()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "root/usr/share/needed/content").is_file()
+    assert mirrors[1 - lost].total > 0
 
 
 @pytest.mark.parametrize("name", ["repodata/repomd.xml", "repodata/primary.xml", "repodata/repomd.xml.asc"])
