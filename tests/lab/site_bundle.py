@@ -1,7 +1,8 @@
 """The bundle of a site with Kubernetes, as the collection builds it. `python -m lab.site_bundle INVENTORY [--previous]`
 
 Archives and images are those of the lab, under the names of their makers, from an upstream that is gone before this
-ends; packages come from Debian and wheels from the index of Python. What is there already is not fetched again.
+ends; packages come from Debian and wheels from the index of Python. What is there already is not fetched again. Where
+the inventory has a data tier, its parts are in it too, and the bundle is called `site`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from . import built, bundles, debian, lifecycle, site_files, topology
+from . import built, bundles, data_tier, debian, lifecycle, site_files, topology
 from .artifacts import catalogue, golang, images, laid_out, store
 from .artifacts.images import OWN
 from .cgroups import members_of
@@ -73,15 +74,19 @@ def main() -> None:
     with lifecycle.locked(lab):
         offered = {path.name: path for path in files(lab, [*ARCHIVES, kubernetes])}
         folders = {part: store.ensure(lab, members_of(lab.name), images.artifact(part), Progress()) for part in parts}
+        data = data_tier.ensure(lab) if data_tier.wanted(lab) else {}
         golang.tidy(lab, [catalogue.IN_GO[kubernetes]], Progress())
 
     def serve(upstream: pinned.Upstream) -> None:
         serve_archives(upstream, offered, kubernetes)
         serve_images(upstream, folders, kubernetes)
+        if data:
+            data_tier.serve(upstream, data)
 
-    folder = bundles.home() / kubernetes
-    earlier = [str(path.parent) for path in bundles.home().glob("*/lock.json") if path.parent != folder]
-    found = built.build(folder, serve, bundle_release=RELEASES[kubernetes], bundle_earlier=earlier)
+    folder = bundles.home() / ("site" if data else kubernetes)
+    more = data_tier.variables(data) if data else {}
+    more["bundle_earlier"] = [str(path.parent) for path in bundles.home().glob("*/lock.json") if path.parent != folder]
+    found = built.build(folder, serve, bundle_release=RELEASES[kubernetes], **more)
     site_files.write(folder.with_suffix(".json"), found)
 
 
