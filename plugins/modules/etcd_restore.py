@@ -130,7 +130,7 @@ def replace(module: AnsibleModule, params: Dict[str, Any]) -> None:
     refuse_unreadable(wish.snapshot, Path(params["encryption"]))
     aside = restore.begin(places)
     restore.stop(places)
-    restore.until(lambda: not containers(module), params["patience"], "the pods of the control plane still run")
+    restore.until(lambda: not running(module), params["patience"], "the pods of the control plane still run")
     restore.replace(places, wish, aside, run)
 
 
@@ -155,10 +155,11 @@ def start(module: AnsibleModule, params: Dict[str, Any]) -> None:
             restore.until(lambda: ready(module), patience, "the API of this host is not ready")
 
 
-def containers(module: AnsibleModule) -> str:
+def running(module: AnsibleModule) -> bool:
+    """Whether a part of the control plane still runs, or may do so as containerd does not say."""
     names = "|".join(restore.PODS)
-    _code, out, _err = module.run_command(["crictl", "ps", "--quiet", f"--name=^({names})$"], check_rc=True)
-    return str(out).strip()
+    code, out, _err = module.run_command(["crictl", "ps", "--quiet", f"--name=^({names})$"])
+    return bool(code != 0 or str(out).strip())
 
 
 def ready(module: AnsibleModule) -> bool:

@@ -91,10 +91,14 @@ def main() -> None:
             wanted = would_write(host, path)
             pods = manifests.differing(wanted, found)
             if pods and not module.check_mode:
-                kept = host.kubectl(*KEPT, "--output=json")
-                # Before, so that what is broken off in between still differs.
-                host.kubeadm("init", "phase", "upload-config", "kubeadm", f"--config={path}")
-                take_in(module, host, pods, wanted, found, kept)
+                code, kept, _err = host.try_kubectl(*KEPT, "--output=json")
+                upload = ("init", "phase", "upload-config", "kubeadm", f"--config={path}")
+                # Before, so that what is broken off in between still differs. An API that is down must come up first.
+                if code == 0:
+                    host.kubeadm(*upload)
+                take_in(module, host, pods, wanted, found, kept if code == 0 else "")
+                if code != 0:
+                    host.kubeadm(*upload)
     except (KubeadmError, OSError) as error:
         module.fail_json(msg=f"host {params['name']}: {error}")
     module.exit_json(changed=bool(pods), pods=pods, diff=[manifests.diff(pod, found, wanted) for pod in pods])
@@ -119,14 +123,14 @@ def would_write(host: Host, configuration: Path) -> Dict[str, str]:
 def take_in(module: Any, host: Host, pods: List[str], wanted: Dict[str, str], found: Dict[str, str], kept: str) -> None:
     patience = module.params["patience"]
     for pod in pods:
-        before = container(module, pod)
+        before = container(module, pod, check_rc=True)
         write(pod, wanted[pod])
         if within(patience, partial(started, module, host, pod, before)):
             continue
         write(pod, found.get(pod, wanted[pod]))
         back = within(patience, partial(started, module, host, pod, ""))
         how = "it runs" if back else "it does not run either"
-        if back:
+        if back and kept:
             host.kubectl("replace", "--filename=-", data=manifests.again(kept))
         raise KubeadmError(
             f"{pod} was not ready {patience} s after its settings had changed. Its earlier ones are back, and {how}."
@@ -144,9 +148,10 @@ def write(pod: str, text: str) -> None:
     beside.replace(KUBERNETES / "manifests" / f"{pod}.yaml")
 
 
-def container(module: Any, pod: str) -> str:
-    _code, out, _err = module.run_command(["crictl", "ps", "--quiet", f"--name=^{pod}$"], check_rc=True)
-    return str(out).strip()
+def container(module: Any, pod: str, check_rc: bool = False) -> str:
+    """In which container a pod runs; empty where none does, or where containerd does not say."""
+    code, out, _err = module.run_command(["crictl", "ps", "--quiet", f"--name=^{pod}$"], check_rc=check_rc)
+    return str(out).strip() if code == 0 else ""
 
 
 def started(module: Any, host: Host, pod: str, before: str) -> bool:

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.onprem.dify.plugins.module_utils import kubernetes_encryption as encryption
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
-from ansible_collections.onprem.dify.plugins.modules import kubeadm_manifests, kubernetes_encryption
+from ansible_collections.onprem.dify.plugins.modules import etcd_restore, kubeadm_manifests, kubernetes_encryption
 
 OLD, NEW = encryption.key_of("b2xk"), encryption.key_of("bmV3")
 
@@ -124,6 +124,19 @@ def test_an_api_server_that_does_not_start_gets_its_earlier_settings_back(manife
         kubeadm_manifests.take_in(Module("one"), kubectl, ["kube-apiserver"], WANTED, FOUND, KEPT)
     assert kubeadm_manifests.read(manifests) == FOUND
     assert json.loads(kubectl.written[0])["metadata"]["name"] == "a"
+
+
+def test_a_containerd_that_does_not_answer_for_a_moment_ends_nothing() -> None:
+    class Silent(Module):
+        def run_command(self, _command: list[str], **options: Any) -> tuple[int, str, str]:
+            assert not options.get("check_rc")
+            return 1, "", "no answer"
+
+    assert kubeadm_manifests.started(Silent(""), Kubectl(), "kube-apiserver", "one") is False
+    # Whether something runs is not known then, so it may.
+    assert etcd_restore.running(Silent("")) is True
+    assert etcd_restore.running(Module("one\n")) is True
+    assert etcd_restore.running(Module("\n")) is False
 
 
 def test_one_that_runs_with_none_is_said_to(manifests: Path) -> None:
