@@ -74,7 +74,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Lists C(foundation), C(migration), which is done before the next, and C(workloads).
+  description:
+    - Lists C(foundation), C(migration), which is done before the next, C(workloads), and C(way_in), which lets users
+      in.
   type: dict
 """
 

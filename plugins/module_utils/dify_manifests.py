@@ -26,7 +26,7 @@ SECURITY = "pod-security.kubernetes.io"
 
 
 def manifests(build: Build) -> Dict[str, List[Object]]:
-    """`foundation` is there before a pod, `migration` is done before `workloads`."""
+    """`foundation` is there before a pod, `migration` is done before `workloads`, which run before `way_in` lets in."""
     configuration = dify_router.configuration(build)
     deployments = build.deployments()
     pods = {
@@ -54,10 +54,17 @@ def manifests(build: Build) -> Dict[str, List[Object]]:
         ],
         "migration": [dify_workloads.job(build, name, pod) for name, pod in jobs.items()],
         "workloads": [
-            *(dify_workloads.deployment(build, name, entry, pods[name]) for name, entry in deployments.items()),
-            *(dify_workloads.budget(build, name, entry) for name, entry in deployments.items()),
+            made
+            for name, entry in deployments.items()
+            if name != ROUTER
+            for made in _workload(build, name, entry, pods)
         ],
+        "way_in": _workload(build, ROUTER, deployments[ROUTER], pods),
     }
+
+
+def _workload(build: Build, name: str, entry: Mapping[str, Any], pods: Mapping[str, Object]) -> List[Object]:
+    return [dify_workloads.deployment(build, name, entry, pods[name]), dify_workloads.budget(build, name, entry)]
 
 
 def _namespaces(build: Build) -> List[Object]:

@@ -115,9 +115,12 @@ class Host:
         return out
 
     def try_kubectl(self, *words: str, access: Path = ADMIN, data: str = "") -> Tuple[int, str, str]:
-        command = [str(self._program("kubectl")), f"--kubeconfig={access}", "--request-timeout=20s", *words]
+        command = self.kubectl_command("--request-timeout=20s", *words, access=access)
         code, out, err = self._module.run_command(command, data=data or None)
         return int(code), str(out), str(err)
+
+    def kubectl_command(self, *words: str, access: Path = ADMIN) -> List[str]:
+        return [str(self._program("kubectl")), f"--kubeconfig={access}", *words]
 
     def wait_for(self, what: str, seconds: float, *words: str, access: Path = ADMIN) -> None:
         """Repeat a question until it is answered."""

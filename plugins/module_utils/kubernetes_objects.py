@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import base64
+import copy
+import hashlib
 import json
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -12,6 +15,8 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 _NOTED = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "uid")
 # Under these a node remembers what this collection gave it, so that it goes when nobody wants it any more.
 LABELS_NOTE, TAINTS_NOTE = "onprem.dify/labels", "onprem.dify/taints"
+# With which certificate the pods of a workload were started.
+CERTIFICATE_NOTE = "onprem.dify/certificate"
 
 Object = Dict[str, Any]
 
@@ -56,6 +61,24 @@ def _text(item: Mapping[str, Any]) -> str:
     hidden = item["kind"] == "Secret"
     shown = {**item, **{name: "(not shown)" for name in ("data", "stringData") if name in item}} if hidden else item
     return json.dumps(shown, indent=2, sort_keys=True) + "\n"
+
+
+def with_certificate(
+    items: Sequence[Mapping[str, Any]], secret: str, used_by: str, files: Mapping[str, str]
+) -> List[Object]:
+    """The objects, those that use a certificate after the Secret with it. A new certificate starts their pods anew."""
+    namespace, name = secret.split("/")
+    data = {file: base64.b64encode(text.encode()).decode() for file, text in files.items()}
+    metadata = {"name": name, "namespace": namespace}
+    kept = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/tls", "data": data}
+    return [kept, *(_marked(item, files["tls.crt"]) if str(key_of(item)) == used_by else dict(item) for item in items)]
+
+
+def _marked(item: Mapping[str, Any], certificate: str) -> Object:
+    found: Object = copy.deepcopy(dict(item))
+    notes = found["spec"]["template"]["metadata"].setdefault("annotations", {})
+    notes[CERTIFICATE_NOTE] = hashlib.sha256(certificate.encode()).hexdigest()[:32]
+    return found
 
 
 def as_list(items: Sequence[Mapping[str, Any]]) -> str:
@@ -114,8 +137,10 @@ def _taint_id(taint: Mapping[str, Any]) -> str:
 
 
 def rolled_out(item: Mapping[str, Any]) -> bool:
-    """Whether all pods of a DaemonSet or Deployment are there, as they are wished now."""
+    """Whether all pods of a DaemonSet or Deployment are there, as they are wished now, or a Job is done."""
     status = item.get("status") or {}
+    if item["kind"] == "Job":
+        return _says(item, "Complete")
     if status.get("observedGeneration", 0) < item["metadata"].get("generation", 0):
         return False
     if item["kind"] == "DaemonSet":
@@ -125,6 +150,20 @@ def rolled_out(item: Mapping[str, Any]) -> bool:
     return all(status.get(count, 0) == wished for count in counts)
 
 
+def failed(item: Mapping[str, Any]) -> bool:
+    """Whether a Job has given up."""
+    return item["kind"] == "Job" and _says(item, "Failed")
+
+
 def ready(node: Mapping[str, Any]) -> bool:
-    conditions = (node.get("status") or {}).get("conditions") or []
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+    return _says(node, "Ready")
+
+
+def _says(item: Mapping[str, Any], word: str) -> bool:
+    conditions = (item.get("status") or {}).get("conditions") or []
+    return any(condition["type"] == word and condition["status"] == "True" for condition in conditions)
+
+
+def own_rollouts(items: Sequence[Mapping[str, Any]]) -> List[str]:
+    """What among the objects has pods, as `rollouts` names it."""
+    return [str(key_of(item)) for item in items if item["kind"] in ("DaemonSet", "Deployment", "Job")]

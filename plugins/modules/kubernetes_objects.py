@@ -23,11 +23,34 @@ options:
     required: true
   rollouts:
     description:
-      - What has to be rolled out in the end, as C(NAMESPACE/daemonset/NAME) or C(NAMESPACE/deployment/NAME).
+      - What has to be rolled out in the end, as C(NAMESPACE/daemonset/NAME) or C(NAMESPACE/deployment/NAME), or done,
+        as C(NAMESPACE/job/NAME).
       - Also looked at when nothing changed.
     type: list
     elements: str
     default: []
+  complete:
+    description: Whether what has pods among O(objects) is looked at as if O(rollouts) named it.
+    type: bool
+    default: false
+  certificates:
+    description: Certificates of this host that pods use. Their keys go from here to the API server and nowhere else.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      directory:
+        description: Where M(onprem.dify.certificates) keeps C(tls.crt) and C(tls.key).
+        type: path
+        required: true
+      secret:
+        description: The Secret that is to hold them, as C(NAMESPACE/NAME).
+        type: str
+        required: true
+      used_by:
+        description: The workload among O(objects) whose pods start anew with a new certificate, as in O(rollouts).
+        type: str
+        required: true
   nodes_ready:
     description: Whether all nodes of the cluster have to be ready in the end.
     type: bool
@@ -62,6 +85,7 @@ changed_objects:
 """
 
 import time
+from pathlib import Path
 from typing import Any, Dict, List
 
 from ansible_collections.onprem.dify.plugins.module_utils import kubernetes_objects as wanted
@@ -72,6 +96,17 @@ from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import Qu
 SPEC = {
     "objects": {"type": "list", "elements": "dict", "required": True},
     "rollouts": {"type": "list", "elements": "str", "default": []},
+    "complete": {"type": "bool", "default": False},
+    "certificates": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "directory": {"type": "path", "required": True},
+            "secret": {"type": "str", "required": True},
+            "used_by": {"type": "str", "required": True},
+        },
+    },
     "nodes_ready": {"type": "bool", "default": False},
     "patience": {"type": "int", "default": 300},
 }
@@ -83,10 +118,13 @@ def main() -> None:
     module = QuietModule(argument_spec=SPEC, supports_check_mode=True)
     params, host = module.params, Host(module)
     try:
-        changes = differences(host, params["objects"], module.check_mode)
+        items = certified(params, module.check_mode)
+        if params["complete"]:
+            params["rollouts"] = [*params["rollouts"], *wanted.own_rollouts(items)]
+        changes = differences(host, items, module.check_mode)
         if not module.check_mode:
             if changes:
-                host.kubectl(*APPLY, data=wanted.as_list(params["objects"]))
+                host.kubectl(*APPLY, data=wanted.as_list(items))
             wait(host, params)
     except KubeadmError as error:
         module.fail_json(msg=str(error))
@@ -95,6 +133,19 @@ def main() -> None:
         changed_objects=[str(key) for key, _before, _after in changes],
         diff=[wanted.diff(*change) for change in changes],
     )
+
+
+def certified(params: Dict[str, Any], check_mode: bool) -> List[Dict[str, Any]]:
+    """The objects, with those that the certificates of this host become. In check mode there may be none yet."""
+    items: List[Dict[str, Any]] = params["objects"]
+    for entry in params["certificates"]:
+        files = {name: Path(entry["directory"], name) for name in ("tls.crt", "tls.key")}
+        missing = [str(path) for path in files.values() if not path.exists()]
+        if missing and not check_mode:
+            raise KubeadmError(f"{' and '.join(missing)} missing, wanted: the certificate for {entry['used_by']}")
+        texts = {name: path.read_text(encoding="ascii") if path.exists() else "" for name, path in files.items()}
+        items = wanted.with_certificate(items, entry["secret"], entry["used_by"], texts)
+    return items
 
 
 def differences(host: Host, items: List[Dict[str, Any]], check_mode: bool) -> List[Any]:
@@ -118,7 +169,12 @@ def wait(host: Host, params: Dict[str, Any]) -> None:
     for rollout in params["rollouts"]:
         namespace, kind, name = rollout.split("/")
         words = ("get", f"{kind}/{name}", f"--namespace={namespace}", "--output=json")
-        while not wanted.rolled_out(objects(host.kubectl(*words))[0]):
+        while True:
+            found = objects(host.kubectl(*words))[0]
+            if wanted.rolled_out(found):
+                break
+            if wanted.failed(found):
+                raise KubeadmError(f"{rollout} failed: {last_words(host, namespace, name)}")
             if time.monotonic() >= deadline:
                 problem = f"{rollout} is not there after {params['patience']} s."
                 raise KubeadmError(problem + warnings(host, namespace))
@@ -136,6 +192,12 @@ def not_ready(host: Host, deadline: float, patience: int) -> None:
         if time.monotonic() >= deadline:
             raise KubeadmError(f"not ready after {patience} s: {', '.join(waiting)}. `kubectl describe node` says why.")
         time.sleep(1)
+
+
+def last_words(host: Host, namespace: str, name: str) -> str:
+    """The end of what a Job wrote, which is there as long as its pod is."""
+    code, out, err = host.try_kubectl("logs", f"job/{name}", f"--namespace={namespace}", "--tail=3")
+    return " ".join((out if code == 0 else err).split())[:1000] or "it wrote nothing"
 
 
 def warnings(host: Host, namespace: str) -> str:

@@ -26,7 +26,7 @@ def tenant(**changes: Any) -> dict[str, Any]:
 
 def test_objects_come_in_their_order() -> None:
     made = dify_objects(tenant(), RELEASE, difys.site(), difys.secrets(), SIZES)
-    assert list(made) == ["foundation", "migration", "workloads"]
+    assert list(made) == ["foundation", "migration", "workloads", "way_in"]
     assert made["foundation"][0]["kind"] == "Namespace"
 
 

@@ -10,10 +10,13 @@ from ansible_collections.onprem.dify.plugins.module_utils.kubernetes_objects imp
     as_list,
     diff,
     differences,
+    failed,
     key_of,
     node_patch,
+    own_rollouts,
     ready,
     rolled_out,
+    with_certificate,
 )
 
 WORKER = {"node-role.kubernetes.io/worker": ""}
@@ -123,3 +126,44 @@ def test_a_daemonset_is_there_when_it_is_on_every_node() -> None:
     daemon = {"kind": "DaemonSet", "metadata": {"generation": 2}, "status": status}
     assert rolled_out(daemon)
     assert not rolled_out({**daemon, "status": {**status, "numberAvailable": 1}})
+
+
+def job(*conditions: str) -> dict[str, Any]:
+    said = [{"type": condition, "status": "True"} for condition in conditions]
+    return {"kind": "Job", "metadata": {"namespace": "dify", "name": "migration-1"}, "status": {"conditions": said}}
+
+
+def test_a_job_is_there_when_it_is_done_and_has_failed_when_it_says_so() -> None:
+    assert rolled_out(job("SuccessCriteriaMet", "Complete"))
+    assert not rolled_out(job())
+    assert not rolled_out(job("Failed"))
+    assert failed(job("FailureTarget", "Failed"))
+    assert not failed(job("Complete"))
+    assert not failed(deployment(**DONE))
+
+
+def test_what_has_pods_is_waited_for() -> None:
+    kinds = ("Namespace", "Deployment", "Job", "PodDisruptionBudget")
+    items = [{"kind": kind, "metadata": {"namespace": "dify", "name": "api"}} for kind in kinds]
+    assert own_rollouts(items) == ["dify/deployment/api", "dify/job/api"]
+
+
+def workload(name: str) -> dict[str, Any]:
+    template = {"metadata": {"annotations": {"onprem.dify/settings": "1"}}}
+    return {"kind": "Deployment", "metadata": {"namespace": "dify", "name": name}, "spec": {"template": template}}
+
+
+def test_a_certificate_becomes_a_secret_and_starts_those_anew_that_use_it() -> None:
+    given = [workload("router"), workload("api")]
+
+    def certified(certificate: str) -> list[dict[str, Any]]:
+        files = {"tls.crt": certificate, "tls.key": "key"}
+        return with_certificate(given, "dify/router-tls", "dify/deployment/router", files)
+
+    secret, router, api = certified("one")
+    assert (secret["metadata"], secret["type"]) == ({"namespace": "dify", "name": "router-tls"}, "kubernetes.io/tls")
+    assert secret["data"] == {"tls.crt": "b25l", "tls.key": "a2V5"}
+    assert api == given[1]
+    assert router["spec"]["template"]["metadata"]["annotations"]["onprem.dify/settings"] == "1"
+    assert router == certified("one")[1] != certified("two")[1]
+    assert given[0] == workload("router")

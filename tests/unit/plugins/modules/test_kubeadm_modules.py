@@ -321,3 +321,22 @@ def test_a_node_that_is_missing_is_named(admin: Path) -> None:
     host = Recorder(answers={"nodes": json.dumps({"kind": "List", "items": []})})
     with pytest.raises(KubeadmError, match="the cluster has no node worker1 after 0 s"):
         kubernetes_nodes.see(host, {"nodes": [{"name": "worker1"}], "patience": 0}, check_mode=False)
+
+
+def test_a_job_that_failed_is_named_with_its_last_words_and_not_waited_for(admin: Path) -> None:
+    condition = {"type": "Failed", "status": "True"}
+    answers = {"job/": json.dumps({"kind": "Job", "metadata": {}, "status": {"conditions": [condition]}})}
+    answers = {"logs": "migration: the database lacks the extension uuid-ossp\n", **answers}
+    params = {"patience": 60, "rollouts": ["dify/job/migration-1"], "nodes_ready": False}
+    with pytest.raises(KubeadmError, match="dify/job/migration-1 failed: migration: the database lacks the extension"):
+        kubernetes_objects.wait(Recorder(answers=answers), params)
+
+
+def test_the_dry_run_goes_on_without_a_certificate_and_a_run_does_not(tmp_path: Path) -> None:
+    template = {"metadata": {}}
+    router = {"kind": "Deployment", "metadata": {"namespace": "dify", "name": "router"}, "spec": {"template": template}}
+    use = {"directory": str(tmp_path), "secret": "dify/router-tls", "used_by": "dify/deployment/router"}
+    params = {"objects": [router], "certificates": [use]}
+    assert [item["kind"] for item in kubernetes_objects.certified(params, check_mode=True)] == ["Secret", "Deployment"]
+    with pytest.raises(KubeadmError, match=r"tls.crt and .*tls.key missing, wanted: the certificate for dify/deploy"):
+        kubernetes_objects.certified(params, check_mode=False)
