@@ -56,9 +56,10 @@ def serve_images(upstream: pinned.Upstream, folders: dict[str, Path], kubernetes
             name, _, tag = images.reference(image).rpartition(":")
             if name.startswith("registry.k8s.io/kube-") and tag != f"v{OWN[kubernetes].version}":
                 continue
-            names = (image.component, image.component.split("-")[0], "kubernetes")
+            names = (f"kubernetes-{image.component}", image.component, image.component.split("-")[0], "kubernetes")
             component = image.pin or next(one for one in names if one in components)
-            version = OWN[kubernetes].version if component == "kubernetes" else components[component]["version"]
+            own = {"kubernetes": kubernetes, "kubernetes-etcd": "etcd"}.get(component)
+            version = OWN[own].version if own else components[component]["version"]
             pin = upstream.pins.setdefault(component, {"version": version})
             pin.setdefault("images", []).append(upstream.take(folder, name, tag, digests[f"{name}:{tag}"]))
 
