@@ -96,3 +96,13 @@ def test_a_host_gets_directories_for_the_volumes_that_have_no_place_of_their_own
 
 def _replaced(value: str, _pattern: str, text: str) -> str:
     return f"{text}{value}"
+
+
+@pytest.mark.parametrize(
+    ("host", "uploads", "plugins", "mounts"),
+    [("w1", "nfs", "s3", True), ("w1", "s3", "nfs", True), ("w1", "s3", "s3", False), ("cp1", "nfs", "nfs", False)],
+)
+def test_workers_get_a_client_of_nfs_where_dify_needs_one(host: str, uploads: str, plugins: str, mounts: bool) -> None:
+    site = {"storage": {"uploads": uploads, "plugins": plugins, "claims": ""}}
+    known = {"site_facts": site, "groups": {"workers": ["w1"]}, "inventory_hostname": host}
+    assert rendering.templated("storage", "{{ __storage_mounts_nfs }}", **known) is mounts
