@@ -70,6 +70,7 @@ STEPS = (
     Step("acceptance-pki", "pytest -q tests/acceptance/test_pki.py", full=True),
     Step("acceptance-external", "pytest -q tests/acceptance/test_external.py", full=True),
     Step("acceptance-storage", "pytest -q tests/acceptance/test_storage.py", full=True),
+    Step("acceptance-storage-classes", "pytest -q tests/acceptance/test_storage_classes.py", full=True),
     Step("acceptance-ceph", "pytest -q tests/acceptance/test_ceph_contract.py", "trixie", full=True),
     Step("faults-postgresql", "pytest -q tests/acceptance/test_postgresql_faults.py", full=True),
     Step("faults-redis", "pytest -q tests/acceptance/test_redis_faults.py", full=True),
