@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import subprocess
 from collections.abc import Mapping
@@ -12,11 +11,9 @@ from typing import Any
 import pytest
 from unit.plugins.module_utils import difys
 
-from ansible_collections.onprem.dify.plugins.module_utils import dify_manifests, dify_secrets
 from lab.artifacts import golang
 
 MODULE = golang.MODULES / "dify-contract"
-Environments = dict[str, dict[str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -44,45 +41,12 @@ def faults(program: Path, tmp_path: Path) -> Any:
     return ask
 
 
-def environments(version: str = difys.NEWEST, **tenant: Any) -> Environments:
-    """The variables of every container of the example site, as the kubelet would give them."""
-    known = difys.secrets("dify")
-    build = difys.build(tenant, version, known=known)
-    values = dify_secrets.values(build.release, build.tenant, build.facts, known)
-    phases = dify_manifests.manifests(build)
-    objects = [entry for phase in phases.values() for entry in phase]
-    objects += dify_secrets.objects(build.release, build.tenant, values, build.labels())
-    kept = {(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]): one for one in objects}
-    found: Environments = {}
-    for entry in objects:
-        if entry["kind"] in ("Deployment", "Job"):
-            place = entry["metadata"]["namespace"]
-            (container,) = difys.pod_of(entry)["containers"]
-            if "envFrom" in container:
-                found[container["name"]] = _environment(container, place, kept)
-    return found
-
-
-def _environment(container: dict[str, Any], place: str, kept: Mapping[Any, Any]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for source in container["envFrom"]:
-        found.update(kept["ConfigMap", place, source["configMapRef"]["name"]]["data"])
-    for entry in container.get("env", []):
-        if "value" in entry:
-            found[entry["name"]] = entry["value"]
-        else:
-            reference = entry["valueFrom"]["secretKeyRef"]
-            data = kept["Secret", place, reference["name"]]["data"]
-            found[entry["name"]] = base64.b64decode(data[reference["key"]]).decode()
-    return found
-
-
 @pytest.mark.parametrize("version", difys.RELEASES)
 @pytest.mark.parametrize("agents", [False, True])
 def test_every_container_of_the_example_site_has_what_its_release_wants(
     faults: Any, version: str, agents: bool
 ) -> None:
-    given = environments(version, agents=agents)
+    given = difys.environments(version, agents=agents)
     services = difys.release_file(version)["services"]
     assert set(given) == {
         name for name, service in services.items() if "settings" in service and (agents or not service.get("agents"))
@@ -91,7 +55,7 @@ def test_every_container_of_the_example_site_has_what_its_release_wants(
 
 
 def test_a_missing_setting_is_named_with_what_is_wanted(faults: Any) -> None:
-    given = environments()
+    given = difys.environments()
     del given["api"]["DB_HOST"], given["worker"]["CELERY_WORKER_QUEUES"], given["sandbox"]["API_KEY"]
     assert sorted(faults(given)) == [
         "api: DB_HOST is missing, wanted: postgres.host",
@@ -116,7 +80,7 @@ def test_a_missing_setting_is_named_with_what_is_wanted(faults: Any) -> None:
     ],
 )
 def test_a_wrong_value_is_refused(faults: Any, service: str, name: str, value: str, said: str) -> None:
-    given = environments(agents=True)
+    given = difys.environments(agents=True)
     given[service][name] = value
     (line,) = faults({service: given[service]})
     assert line.startswith(f"{service}: {name}")
@@ -134,13 +98,13 @@ def test_a_wrong_value_is_refused(faults: Any, service: str, name: str, value: s
     ],
 )
 def test_an_unknown_a_renamed_and_a_removed_setting_are_refused(faults: Any, name: str, said: str) -> None:
-    given = environments()
+    given = difys.environments()
     given["api"][name] = "x"
     assert faults({"api": given["api"]}) == [f"api: {said}"]
 
 
 def test_a_published_secret_is_refused_and_no_secret_is_shown(faults: Any) -> None:
-    given = environments()
+    given = difys.environments()
     given["sandbox"]["API_KEY"] = "dify-sandbox"
     lines = faults(given)
     assert lines == [
@@ -151,7 +115,7 @@ def test_a_published_secret_is_refused_and_no_secret_is_shown(faults: Any) -> No
 
 
 def test_the_queues_go_to_the_redis_of_the_service_and_to_a_database_of_their_own(faults: Any) -> None:
-    given = environments()["worker"]
+    given = difys.environments()["worker"]
     given["CELERY_BROKER_URL"] = given["CELERY_BROKER_URL"].rpartition("/")[0] + "/" + given["REDIS_DB"]
     (line,) = faults({"worker": given})
     assert line.startswith("worker: CELERY_BROKER_URL goes elsewhere")

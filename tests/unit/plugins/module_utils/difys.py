@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import functools
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ansible_collections.onprem.dify.plugins.module_utils import dify_build, dify_manifests, dify_release
+from ansible_collections.onprem.dify.plugins.module_utils import (
+    dify_build,
+    dify_manifests,
+    dify_release,
+    dify_secrets,
+)
 from ansible_collections.onprem.dify.plugins.module_utils.dify_tenants import all_complete
 from ansible_collections.onprem.dify.plugins.module_utils.pins import Pin
 from ansible_collections.onprem.dify.plugins.module_utils.site import GROUPS, site_from_inventory
@@ -120,4 +127,37 @@ def of(entries: Objects, kind: str, name: str = "") -> Objects:
 
 def pod_of(entry: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = entry["spec"]["template"]["spec"]
+    return found
+
+
+def environments(
+    version: str = NEWEST, at: dict[str, Any] | None = None, known: dict[str, str] | None = None, **tenant: Any
+) -> dict[str, dict[str, str]]:
+    """The variables of every container of Dify that has settings, as the kubelet would give them."""
+    whole = known or secrets("dify")
+    made = build(tenant, version, at, known=whole)
+    values = dify_secrets.values(made.release, made.tenant, made.facts, whole)
+    entries = [entry for phase in dify_manifests.manifests(made).values() for entry in phase]
+    entries += dify_secrets.objects(made.release, made.tenant, values, made.labels())
+    kept = {(one["kind"], one["metadata"].get("namespace"), one["metadata"]["name"]): one for one in entries}
+    found: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        if entry["kind"] in ("Deployment", "Job"):
+            (container,) = pod_of(entry)["containers"]
+            if "envFrom" in container:
+                found[container["name"]] = _environment(container, entry["metadata"]["namespace"], kept)
+    return found
+
+
+def _environment(container: dict[str, Any], place: str, kept: Mapping[Any, Any]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for source in container["envFrom"]:
+        found.update(kept["ConfigMap", place, source["configMapRef"]["name"]]["data"])
+    for entry in container.get("env", []):
+        if "value" in entry:
+            found[entry["name"]] = entry["value"]
+        else:
+            reference = entry["valueFrom"]["secretKeyRef"]
+            data = kept["Secret", place, reference["name"]]["data"]
+            found[entry["name"]] = base64.b64decode(data[reference["key"]]).decode()
     return found
