@@ -150,7 +150,7 @@ def power_off(lab: Lab, host: Host, members: Members) -> None:
     members.remove(host.name)
     cable = NETWORK_DEVICES / network.port_of(host.address)
     # The kernel takes networks apart one after the other, and may have many to do.
-    wait_until(lambda: not cable.exists(), 60, f"{host.name}: end of its network")
+    wait_until(lambda: not cable.exists(), 180, f"{host.name}: end of its network")
     forget(machine(lab, host), root(lab, host))
 
 
