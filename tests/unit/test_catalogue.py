@@ -26,6 +26,7 @@ SUBJECTS = [
     "etcd",
     "files",
     "firewall",
+    "gateway",
     "kernel",
     "kubeadm",
     "mac",
