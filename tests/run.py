@@ -68,6 +68,7 @@ STEPS = (
     Step("acceptance-data-killed", "pytest -q tests/acceptance/test_data_killed.py", full=True),
     Step("acceptance-data-topologies", "pytest -q tests/acceptance/test_data_topologies.py", full=True),
     Step("acceptance-dify-objects", "pytest -q tests/acceptance/test_dify_objects.py", full=True),
+    Step("acceptance-dify-dry-run", "pytest -q tests/acceptance/test_dify_dry_run.py", full=True),
     Step("acceptance-dify-equipment", "pytest -q tests/acceptance/test_dify_equipment.py", full=True),
     Step("acceptance-pki", "pytest -q tests/acceptance/test_pki.py", full=True),
     Step("acceptance-external", "pytest -q tests/acceptance/test_external.py", full=True),
