@@ -60,6 +60,7 @@ STEPS = (
     Step("molecule-debian13", HARDEN, "trixie", hosts=("gateway1", "worker1", "db1")),
     Step("acceptance-dry-run", "pytest -q tests/acceptance/test_check_mode.py"),
     Step("benchmark", "python tests/benchmarks/benchmark.py --gate"),
+    Step("acceptance-kubernetes-reset", "pytest -q tests/acceptance/test_kubernetes_reset.py"),
     Step("lab-kubernetes", "pytest -q tests/acceptance/test_lab_kubernetes.py", full=True),
     Step("molecule-debian13-zones", ZONES, "trixie", full=True),
     Step("acceptance-no-lockout", "pytest -q tests/acceptance/test_no_lockout_*.py", full=True),
