@@ -62,6 +62,7 @@ STEPS = (
     Step("benchmark", "python tests/benchmarks/benchmark.py --gate"),
     Step("acceptance-kubernetes-reset", "pytest -q tests/acceptance/test_kubernetes_reset.py"),
     Step("lab-kubernetes", "pytest -q tests/acceptance/test_lab_kubernetes.py", full=True),
+    Step("acceptance-kubernetes-drain", "pytest -q tests/acceptance/test_kubernetes_drain.py", full=True),
     Step("molecule-debian13-zones", ZONES, "trixie", full=True),
     Step("acceptance-no-lockout", "pytest -q tests/acceptance/test_no_lockout_*.py", full=True),
     Step("acceptance-killed", "KILLS=10 pytest -q tests/acceptance/test_killed_controller.py", full=True),

@@ -31,9 +31,9 @@ kube-apiserver --etcd-servers=http://127.0.0.1:2379 --cert-dir=. --bind-address=
   --service-account-issuer=https://bare --service-account-key-file=accounts.key \\
   --service-account-signing-key-file=accounts.key --authorization-mode=RBAC --allow-privileged \\
   --admission-control-config-file=admission.yaml &
-# It ends while the API does not answer.
+# It ends while the API does not answer. No node tells that it lives, and none is to be given up for that.
 while true; do kube-controller-manager --kubeconfig=kubeconfig --cert-dir=. --leader-elect=false \\
-  --service-account-private-key-file=accounts.key || sleep 1; done
+  --controllers=*,-node-lifecycle-controller --service-account-private-key-file=accounts.key || sleep 1; done
 """
 
 
@@ -42,12 +42,15 @@ class Api:
         self.folder = folder
         self._process = process
 
-    def try_kubectl(self, words: str, data: str = "") -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, data: str = "") -> subprocess.CompletedProcess[str]:
         network = ["nsenter", f"--target={self._process.pid}", "--net"]
-        kubectl = [*network, "kubectl", "--kubeconfig=kubeconfig", *words.split()]
+        kubectl = [*network, "kubectl", "--kubeconfig=kubeconfig", *words]
         return subprocess.run(
             kubectl, input=data, cwd=self.folder, env=_path(self.folder), capture_output=True, text=True, check=False
         )
+
+    def try_kubectl(self, words: str, data: str = "") -> subprocess.CompletedProcess[str]:
+        return self.run(*words.split(), data=data)
 
     def kubectl(self, words: str, data: str = "") -> str:
         done = self.try_kubectl(words, data)
