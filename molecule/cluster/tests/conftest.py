@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from traffic import NAMESPACE, OBJECTS, Traffic
 
 from lab import scratch
-from lab.cluster import KUBECTL
+from lab.cluster import KUBECTL, Cluster
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 
@@ -25,7 +30,7 @@ class Site(scratch.Site):
         return str(done.stdout).strip()
 
     def try_root(self, host: str, command: str) -> Any:
-        return self.ssh(host, f"sudo bash -c {shlex.quote(command)}")
+        return Cluster(self.lab).run(self.lab.host(host), command)
 
     def kubectl(self, words: str, data: str = "") -> str:
         return self.root("cp1", _kubectl(words, data))
@@ -51,3 +56,20 @@ def site() -> Site:
 @pytest.fixture(scope="session")
 def endpoint() -> str:
     return f"{scratch.load(INVENTORY / 'group_vars/all/site.yml')['site_endpoints']['kube-api']}:8443"
+
+
+@pytest.fixture(scope="session")
+def proxy() -> str:
+    """What services are made with, as the inventory asks for it."""
+    return os.environ.get("CLUSTER_PROXY") or "iptables"
+
+
+@pytest.fixture(scope="session")
+def traffic(site: Site) -> Iterator[Traffic]:
+    """A server and a client on each node."""
+    site.kubectl("apply --filename=-", json.dumps({"apiVersion": "v1", "kind": "List", "items": OBJECTS}))
+    try:
+        site.kubectl(f"wait pod --all --namespace={NAMESPACE} --for=condition=Ready --timeout=120s")
+        yield Traffic(site)
+    finally:
+        site.kubectl(f"delete namespace {NAMESPACE} --timeout=60s")
