@@ -80,10 +80,12 @@ STEPS = (
     Step("faults-postgresql", "pytest -q tests/acceptance/test_postgresql_faults.py", full=True),
     Step("faults-redis", "pytest -q tests/acceptance/test_redis_faults.py", full=True),
     Step("faults-endpoint", "pytest -q tests/acceptance/test_endpoint_faults.py", full=True),
+    Step("faults-gateway", "pytest -q tests/acceptance/test_gateway_faults.py", full=True),
     Step("faults-objects", "pytest -q tests/acceptance/test_objects_faults.py", full=True),
     Step("molecule-mirror", "molecule test -s mirror", full=True),
     Step("molecule-cluster", "molecule test -s cluster", full=True),
     Step("acceptance-control-plane", "pytest -q tests/acceptance/test_control_plane_alone.py", full=True),
+    Step("acceptance-kubernetes-keeping", "pytest -q tests/acceptance/test_kubernetes_keeping.py", full=True),
     Step("faults-mirror", "pytest -q tests/acceptance/test_mirror_faults.py", full=True),
     Step("benchmark-full", "python tests/benchmarks/benchmark.py", full=True),
 )
