@@ -85,7 +85,6 @@ STEPS = (
     Step("molecule-mirror", "molecule test -s mirror", full=True),
     Step("molecule-cluster", "molecule test -s cluster", full=True),
     Step("acceptance-control-plane", "pytest -q tests/acceptance/test_control_plane_alone.py", full=True),
-    Step("acceptance-kubernetes-keeping", "pytest -q tests/acceptance/test_kubernetes_keeping.py", full=True),
     Step("faults-mirror", "pytest -q tests/acceptance/test_mirror_faults.py", full=True),
     Step("benchmark-full", "python tests/benchmarks/benchmark.py", full=True),
 )
