@@ -251,12 +251,12 @@ def main() -> int:
     try:
         newest = take(asked.directory, asked.keep, execute(asked.programs))
     except (SnapshotError, OSError) as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     write_metric(METRIC, metric_text(newest, len(stored(asked.directory))))
-    print(newest)
+    sys.stdout.write(f"{newest}\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -247,12 +247,13 @@ def main() -> int:
     try:
         outcome = renew(execute, asked.days, asked.patience)
     except (CertificateError, OSError) as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return 1
     write_metric(METRIC, metric_text(outcome.found, time.time()))
-    print(f"renewed: {', '.join(outcome.renewed) or 'nothing'}; restarted: {', '.join(outcome.restarted) or 'nothing'}")
+    renewed, restarted = (", ".join(names) or "nothing" for names in (outcome.renewed, outcome.restarted))
+    sys.stdout.write(f"renewed: {renewed}; restarted: {restarted}\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -86,12 +86,11 @@ created:
   elements: str
 """
 
-import contextlib
-import subprocess
-from typing import Any, Dict, Iterator, List
+from typing import Any, Dict, List
 
 from ansible_collections.onprem.dify.plugins.module_utils import dify_console
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import ADMIN, Host
+from ansible_collections.onprem.dify.plugins.module_utils.kubernetes_forward import ForwardError, forwarded
 from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
 
 SECRET = {"type": "str", "required": True, "no_log": True}
@@ -122,7 +121,7 @@ def main() -> None:
         try:
             if create(module, console):
                 created.append(console["tenant"])
-        except dify_console.ConsoleError as error:
+        except (dify_console.ConsoleError, ForwardError) as error:
             module.fail_json(msg=f"tenant {console['tenant']}: {error}", created=created)
     module.exit_json(changed=bool(created), created=created)
 
@@ -131,7 +130,8 @@ def create(module: Any, console: Dict[str, Any]) -> bool:
     params, host = module.params, Host(module)
     if module.check_mode and not runs(host, console["namespace"], params["deployment"]):
         return True
-    with forwarded(host, console["namespace"], params["deployment"], params["port"]) as address:
+    target = f"deployment/{params['deployment']}"
+    with forwarded(host.kubectl_command(), console["namespace"], target, params["port"]) as address:
         ask = dify_console.client(address, params["timeout"])
         if dify_console.is_set_up(ask):
             return False
@@ -148,25 +148,6 @@ def runs(host: Host, namespace: str, deployment: str) -> bool:
     words = ("get", f"deployment/{deployment}", f"--namespace={namespace}", "--output=jsonpath={.status.readyReplicas}")
     code, out, _err = host.try_kubectl(*words)
     return code == 0 and out.strip() not in ("", "0")
-
-
-@contextlib.contextmanager
-def forwarded(host: Host, namespace: str, deployment: str, port: int) -> Iterator[str]:
-    """The address of this host behind which a pod of the Deployment is."""
-    words = ["port-forward", f"--namespace={namespace}", "--address=127.0.0.1", f"deployment/{deployment}", f":{port}"]
-    process = subprocess.Popen(
-        host.kubectl_command(*words), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
-    )
-    try:
-        assert process.stdout
-        said = process.stdout.readline().strip()
-        # Forwarding from 127.0.0.1:40123 -> 5001
-        if not said.startswith("Forwarding from "):
-            raise dify_console.ConsoleError(f"kubectl port-forward deployment/{deployment}: {said or 'no answer'}")
-        yield f"http://{said.split()[2]}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 if __name__ == "__main__":

@@ -103,7 +103,7 @@ SPEC = {
         "default": [],
         "options": {
             "directory": {"type": "path", "required": True},
-            "secret": {"type": "str", "required": True},
+            "secret": {"type": "str", "required": True, "no_log": False},
             "used_by": {"type": "str", "required": True},
         },
     },
