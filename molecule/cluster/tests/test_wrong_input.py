@@ -11,7 +11,9 @@ import pytest
 
 from lab import scratch
 
-VERSION = "1.36.4"
+VERSION = str(scratch.load(scratch.ROOT / "bundle/kubelet.yml")["version"])
+MAJOR, MINOR = (int(part) for part in VERSION.split(".")[:2])
+TOO_NEW, TOO_OLD = f"{MAJOR}.{MINOR + 2}.0", f"{MAJOR}.{MINOR - 1}.0"
 
 
 def refusal(site, host: str, module: str, **arguments: Any) -> str:
@@ -42,10 +44,13 @@ def refusal(site, host: str, module: str, **arguments: Any) -> str:
             "made with the API at https://10.81.2.10:8443, the inventory says https://10.81.2.99",
         ),
         (
-            {"version": "1.38.0"},
-            "it runs Kubernetes 1.36.4, the pin of kubelet is 1.38.0. Kubernetes goes one minor version at a time",
+            {"version": TOO_NEW},
+            f"it runs Kubernetes {VERSION}, the pin of kubelet is {TOO_NEW}. Kubernetes goes one minor version at a time",
         ),
-        ({"version": "1.35.8"}, "it runs Kubernetes 1.36.4, the pin of kubelet is 1.35.8. Kubernetes does not go back"),
+        (
+            {"version": TOO_OLD},
+            f"it runs Kubernetes {VERSION}, the pin of kubelet is {TOO_OLD}. Kubernetes does not go back",
+        ),
         ({"control_plane": False}, "it is a control plane of a cluster, and a worker in the inventory"),
     ],
 )

@@ -52,7 +52,8 @@ def test_each_purpose_is_a_variable_of_the_site_with_a_bucket_and_where_it_may_b
     buckets = {entry["purpose"]: entry["secret"] for entry in options("objects")["objects_buckets"]["default"]}
     assert buckets == {name: purpose.secret.format(tenant="dify") for name, purpose in PURPOSES.items()}
     volumes = [entry["purpose"] for entry in options("files")["files_volumes"]["default"]]
-    assert volumes == [name for name, kinds in choices.items() if "nfs" in kinds]
+    # Claims of Kubernetes follow from the storage classes.
+    assert volumes == [*(name for name, kinds in choices.items() if "nfs" in kinds), "claims"]
 
 
 @pytest.mark.parametrize(
@@ -61,5 +62,5 @@ def test_each_purpose_is_a_variable_of_the_site_with_a_bucket_and_where_it_may_b
 def test_a_list_takes_the_purposes_that_there_are(role: str, variable: str) -> None:
     entry = options(role)[variable]["options"]
     entry = entry["buckets"]["options"] if variable == "external_s3" else entry
-    without = {"backups"} if role == "files" else set()
-    assert set(entry["purpose"]["choices"]) == set(PURPOSES) - without
+    wanted = {*PURPOSES, "claims"} - {"backups"} if role == "files" else set(PURPOSES)
+    assert set(entry["purpose"]["choices"]) == wanted
