@@ -45,7 +45,7 @@ def refusal(site, host: str, module: str, **arguments: Any) -> str:
         ),
         (
             {"version": TOO_NEW},
-            f"it runs Kubernetes {VERSION}, the pin of kubelet is {TOO_NEW}. Kubernetes goes one minor version at a time",
+            f"it runs Kubernetes {VERSION}, the pin of kubelet is {TOO_NEW}. Kubernetes goes one minor version at a",
         ),
         (
             {"version": TOO_OLD},
