@@ -10,10 +10,10 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from ansible_collections.onprem.dify.plugins.module_utils.controls_checks import describe, outcome_of
 from ansible_collections.onprem.dify.plugins.module_utils.controls_host import Sources
-from ansible_collections.onprem.dify.plugins.module_utils.controls_schema import applicability
+from ansible_collections.onprem.dify.plugins.module_utils.controls_schema import CLAUSES, applicability
 
 PASS, FAIL, WAIVED, NOT_APPLICABLE = RESULTS = ("pass", "fail", "waived", "not-applicable")
-COPIED = ("id", "title", "role", "variable", "cis_debian12", "cis_rhel9", "cis_kubernetes", "mlps3", "waiver")
+COPIED = ("id", "title", "role", "variable", *CLAUSES, "waiver")
 
 
 def evaluate(

@@ -9,17 +9,13 @@ import page
 import yaml
 
 PAGE = page.ROOT / "docs/hardening.md"
-HEAD = (
-    "Control",
-    "What it does",
-    "Variable",
-    "CIS Debian 12",
-    "CIS RHEL 9",
-    "CIS Kubernetes",
-    "GB/T 22239",
-    "Where",
-    "How it is checked",
-)
+STANDARDS = {
+    "cis_debian12": "CIS Debian 12",
+    "cis_rhel9": "CIS RHEL 9",
+    "cis_kubernetes": "CIS Kubernetes",
+    "mlps3": "GB/T 22239",
+}
+HEAD = ("Control", "What it does", "Variable", *STANDARDS.values(), "Where", "How it is checked")
 
 # What each type of check reads of the running system.
 READS = {
@@ -51,7 +47,7 @@ def table() -> str:
 
 def row(entry: dict[str, Any]) -> tuple[str, ...]:
     variable = f"`{entry['variable']}`" if entry["variable"] else ""
-    clauses = [str(entry.get(name) or "") for name in ("cis_debian12", "cis_rhel9", "cis_kubernetes", "mlps3")]
+    clauses = [str(entry.get(name) or "") for name in STANDARDS]
     where = ", ".join(tag.replace("not_", "not ") for tag in entry.get("when") or []) or "everywhere"
     return (f"`{entry['id']}`", page.cell(entry["title"]), variable, *clauses, where, page.cell(how(entry["check"])))
 
