@@ -63,8 +63,8 @@ from typing import Any, Dict, List
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.onprem.dify.plugins.module_utils import etcd_snapshots, kubernetes_evict
 from ansible_collections.onprem.dify.plugins.module_utils import kubeadm_removal as removal
-from ansible_collections.onprem.dify.plugins.module_utils import kubernetes_evict
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import Host, objects
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
 
@@ -74,11 +74,6 @@ SPEC = {
     "hosts": {"type": "list", "elements": "str", "required": True},
     "patience": {"type": "int", "default": 600},
 }
-PKI = "/etc/kubernetes/pki/etcd"
-CREDENTIALS = (
-    *("--endpoints=https://127.0.0.1:2379", f"--cacert={PKI}/ca.crt"),
-    *(f"--cert={PKI}/healthcheck-client.crt", f"--key={PKI}/healthcheck-client.key"),
-)
 
 
 def main() -> None:
@@ -121,7 +116,7 @@ def etcd_members(host: Any, asks: str) -> List[removal.Member]:
 
 
 def etcdctl(asks: str, *words: str) -> List[str]:
-    return ["exec", "--namespace=kube-system", f"etcd-{asks}", "--", "etcdctl", *CREDENTIALS, *words]
+    return ["exec", "--namespace=kube-system", f"etcd-{asks}", "--", "etcdctl", *etcd_snapshots.CONNECTION, *words]
 
 
 if __name__ == "__main__":
