@@ -21,7 +21,8 @@ KUBERNETES = Path("/etc/kubernetes")
 ADMIN = KUBERNETES / "admin.conf"
 KUBELET = KUBERNETES / "kubelet.conf"
 # Of a control plane, whatever the endpoint leads to.
-OWN_API = "https://127.0.0.1:6443"
+OWN_API = "--server=https://127.0.0.1:6443"
+OWN_API_READY = ("get", OWN_API, "--raw=/readyz")
 # Written before kubeadm begins and removed once it is known that all is there, so it survives whoever was killed.
 RECORD = Path("/var/lib/onprem-dify/kubeadm.begun")
 # In memory: what stands here for a moment, tokens too, is gone with the power.

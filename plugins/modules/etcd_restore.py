@@ -90,6 +90,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.onprem.dify.plugins.module_utils import etcd_restore as restore
 from ansible_collections.onprem.dify.plugins.module_utils import etcd_snapshots as snapshots
 from ansible_collections.onprem.dify.plugins.module_utils import kubernetes_encryption as encryption
+from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import OWN_API_READY, Host
 
 SPEC = {
     "state": {"type": "str", "choices": ["replaced", "started"], "required": True},
@@ -163,9 +164,8 @@ def running(module: AnsibleModule) -> bool:
 
 
 def ready(module: AnsibleModule) -> bool:
-    kubectl = ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--server=https://127.0.0.1:6443"]
-    code, _out, _err = module.run_command([*kubectl, "--request-timeout=5s", "get", "--raw=/readyz"])
-    return bool(code == 0)
+    asking = Host(module).kubectl_command("--request-timeout=5s", *OWN_API_READY)
+    return bool(module.run_command(asking)[0] == 0)
 
 
 if __name__ == "__main__":

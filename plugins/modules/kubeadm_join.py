@@ -83,7 +83,7 @@ from ansible_collections.onprem.dify.plugins.module_utils import kubeadm_state
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import (
     ADMIN,
     KUBELET,
-    OWN_API,
+    OWN_API_READY,
     Host,
     bring,
     completed,
@@ -138,7 +138,7 @@ def arrived(host: Host, name: str, control_plane: bool, patience: float) -> bool
     try:
         host.wait_for("no node", patience, "get", "--output=name", f"node/{name}", access=KUBELET)
         if control_plane:
-            host.wait_for("not ready", patience, "get", f"--server={OWN_API}", "--raw=/readyz", access=ADMIN)
+            host.wait_for("not ready", patience, *OWN_API_READY, access=ADMIN)
     except kubeadm_state.KubeadmError:
         return False
     role = "--selector=node-role.kubernetes.io/control-plane"

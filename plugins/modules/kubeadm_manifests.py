@@ -65,7 +65,7 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 from ansible_collections.onprem.dify.plugins.module_utils import kubeadm_manifests as manifests
-from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import KUBERNETES, SCRATCH, Host
+from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import KUBERNETES, OWN_API_READY, SCRATCH, Host
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
 from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
 
@@ -159,8 +159,7 @@ def started(module: Any, host: Host, pod: str, before: str) -> bool:
     now = container(module, pod)
     if not now or now == before:
         return False
-    ready = ("get", "--server=https://127.0.0.1:6443", "--raw=/readyz")
-    return pod != "kube-apiserver" or host.try_kubectl(*ready)[0] == 0
+    return pod != "kube-apiserver" or host.try_kubectl(*OWN_API_READY)[0] == 0
 
 
 def within(seconds: float, reached: Callable[[], bool]) -> bool:

@@ -70,7 +70,7 @@ action:
 
 from typing import Any, Dict
 
-from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import ADMIN, OWN_API, Host
+from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import ADMIN, OWN_API_READY, Host
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
 from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
 
@@ -108,8 +108,7 @@ def run(host: Any, params: Dict[str, Any]) -> None:
     else:
         host.kubeadm("upgrade", "node", *options)
     if params["control_plane"]:
-        words = ("get", f"--server={OWN_API}", "--raw=/readyz")
-        host.wait_for("the API of this host is not ready", params["patience"], *words, access=ADMIN)
+        host.wait_for("the API of this host is not ready", params["patience"], *OWN_API_READY, access=ADMIN)
 
 
 if __name__ == "__main__":

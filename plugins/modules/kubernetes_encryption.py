@@ -85,7 +85,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.onprem.dify.plugins.module_utils import etcd_snapshots
 from ansible_collections.onprem.dify.plugins.module_utils import kubernetes_encryption as encryption
-from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import Host, objects
+from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import OWN_API, Host, objects
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
 
 SPEC = {
@@ -98,7 +98,6 @@ SPEC = {
     },
     "patience": {"type": "int", "default": 180},
 }
-OWN_API = "--server=https://127.0.0.1:6443"
 # A secret that somebody changes just now is written with the new key by them.
 ATTEMPTS = 5
 
