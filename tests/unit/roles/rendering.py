@@ -24,6 +24,8 @@ def templated(role: str, text: str, filters: Mapping[str, Callable[..., Any]] | 
     known = {name: _trusted(value) for file in files for name, value in yaml.safe_load(file.read_text()).items()}
     templar = Templar(loader=DataLoader(), variables={"ansible_managed": "managed", **known, **variables})
     templar.environment.filters.update(filters or {})
+    # A template may include another one of its role.
+    templar.environment.loader.searchpath = [str(ROLES / role / "templates")]
     return templar.template(trust_as_template(text))
 
 

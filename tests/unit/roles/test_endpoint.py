@@ -6,16 +6,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
+from unit.roles import rendering
 
 from ansible_collections.onprem.dify.plugins.module_utils.endpoints import host_endpoints
 
-ROLES = Path(__file__).resolve().parents[3] / "roles"
 ADDRESSES = {
     "gateway1": "10.0.1.11",
     "gateway2": "10.0.1.12",
@@ -54,26 +51,16 @@ def site(*hosts):
 
 def rendered(template, *hosts):
     facts = site(*hosts)
-    served = [{**one, "interface": "eth0"} for one in host_endpoints(facts, hosts[0])]
-    variables = {
-        "ansible_managed": "managed",
-        "inventory_hostname": hosts[0],
-        "site_facts": facts,
-        **yaml.safe_load((ROLES / "endpoint/defaults/main.yml").read_text()),
-        "__endpoint_served": served,
-        "__endpoint_proxied": [one for one in served if not one["alive"]],
-        "__endpoint_address": ADDRESSES[hosts[0]],
-        "__endpoint_metrics_port": 8405,
-        "__endpoint_alive_socket": "/run/haproxy/alive.sock",
-        "__endpoint_pki": "/etc/pki",
-        "__endpoint_haproxy_home": "/var/lib/haproxy",
-    }
-    variables["endpoint_redis_check_password"] = "secret-of-check"
-    loader = DataLoader()
-    loader.set_basedir(str(ROLES / "endpoint/templates"))
-    templar = Templar(loader=loader, variables=variables)
-    templar.environment.loader.searchpath = [str(ROLES / "endpoint/templates")]
-    return templar.template(trust_as_template((ROLES / "endpoint/templates" / template).read_text()))
+    return rendering.template(
+        "endpoint",
+        template,
+        inventory_hostname=hosts[0],
+        site_facts=facts,
+        endpoint_redis_check_password="secret-of-check",
+        __endpoint_served=[{**one, "interface": "eth0"} for one in host_endpoints(facts, hosts[0])],
+        __endpoint_pki="/etc/pki",
+        __endpoint_haproxy_home="/var/lib/haproxy",
+    )
 
 
 def sections(text):
@@ -198,6 +185,6 @@ def test_nobody_takes_an_address_from_a_host_that_works():
 
 @pytest.mark.parametrize("role", ["endpoint", "redis"])
 def test_every_system_says_the_same_things(role):
-    files = [path for path in (ROLES / role / "vars").glob("*.yml") if path.stem != "main"]
+    files = [path for path in (rendering.ROLES / role / "vars").glob("*.yml") if path.stem != "main"]
     data = {path.stem: set(yaml.safe_load(path.read_text())) for path in files}
     assert set(map(frozenset, data.values())) == {frozenset(data["Debian"])}

@@ -6,31 +6,25 @@
 from __future__ import annotations
 
 import configparser
-from pathlib import Path
 
 import pytest
 import yaml
 from ansible.errors import AnsibleError
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
+from unit.roles import rendering
 
 from ansible_collections.onprem.dify.plugins.filter.apt_places import apt_places
 
-ROLES = Path(__file__).resolve().parents[3] / "roles"
 SYSTEMS = ["Debian", "RedHat", "openEuler"]
 KEY = "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQINBF\n=abcd\n-----END PGP PUBLIC KEY BLOCK-----\n"
 
 
 def data(role, system):
-    return yaml.safe_load((ROLES / role / "vars" / f"{system}.yml").read_text())
+    return yaml.safe_load((rendering.ROLES / role / "vars" / f"{system}.yml").read_text())
 
 
 def rendered(template, **variables):
-    text = (ROLES / "packages/templates" / template).read_text()
     places = apt_places(variables["packages_repositories"], "/lists")
-    variables = {"ansible_managed": "managed", "__packages_places": places, **variables}
-    templar = Templar(loader=DataLoader(), variables=variables)
-    return templar.template(trust_as_template(text))
+    return rendering.template("packages", template, __packages_places=places, **variables)
 
 
 @pytest.mark.parametrize("role", ["packages", "time"])
