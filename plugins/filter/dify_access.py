@@ -24,23 +24,7 @@ description:
   - Returns the parts in the forms in which the modules of the role P(onprem.dify.dify#role) take them.
   - A task that uses C(database) or C(console) says C(no_log).
 positional: site, secrets, given
-options:
-  _input:
-    description: A tenant, as P(onprem.dify.dify_tenants#filter) returns it.
-    type: dict
-    required: true
-  site:
-    description: The site, as P(onprem.dify.site#filter) returns it.
-    type: dict
-    required: true
-  secrets:
-    description: The secrets of the site.
-    type: dict
-    required: true
-  given:
-    description: The services that the site gives, as P(onprem.dify.external_services#lookup) returns them.
-    type: dict
-    default: {}
+extends_documentation_fragment: [onprem.dify.dify]
 """
 
 EXAMPLES = r"""

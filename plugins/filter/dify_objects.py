@@ -31,35 +31,22 @@ description:
   - Fails with what is wrong if the tenant would not run, for example if its release does not know a setting, if nobody
     reads a queue, if a quota is too small, or if the table of flows opens no way that is needed.
 positional: release, site, secrets, wishes, given
+extends_documentation_fragment: [onprem.dify.dify]
 options:
-  _input:
-    description: A tenant, as P(onprem.dify.dify_tenants#filter) returns it.
-    type: dict
-    required: true
   release:
     description: The release, as P(onprem.dify.dify_release#lookup) returns it.
-    type: dict
-    required: true
-  site:
-    description: The site, as P(onprem.dify.site#filter) returns it.
     type: dict
     required: true
   secrets:
     description:
       - The secrets of the site.
       - Of their values only a keyed checksum is used, so that pods start anew with new ones.
-    type: dict
-    required: true
   wishes:
     description:
       - What the site says of all tenants, as C(sizes), C(settings), C(workers), C(quota), C(templates),
         C(package_index), C(authorities) and C(files_directory).
     type: dict
     required: true
-  given:
-    description: The services that the site gives, as P(onprem.dify.external_services#lookup) returns them.
-    type: dict
-    default: {}
 """
 
 EXAMPLES = r"""

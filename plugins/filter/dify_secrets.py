@@ -24,27 +24,12 @@ description:
   - Returns one Secret for each namespace of the tenant, with what the services in it read and nothing else.
   - A task that uses them says C(no_log).
 positional: release, site, secrets, given
+extends_documentation_fragment: [onprem.dify.dify]
 options:
-  _input:
-    description: A tenant, as P(onprem.dify.dify_tenants#filter) returns it.
-    type: dict
-    required: true
   release:
     description: The release, as P(onprem.dify.dify_release#lookup) returns it.
     type: dict
     required: true
-  site:
-    description: The site, as P(onprem.dify.site#filter) returns it.
-    type: dict
-    required: true
-  secrets:
-    description: The secrets of the site.
-    type: dict
-    required: true
-  given:
-    description: The services that the site gives, as P(onprem.dify.external_services#lookup) returns them.
-    type: dict
-    default: {}
 """
 
 EXAMPLES = r"""
