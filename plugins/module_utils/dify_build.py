@@ -180,14 +180,7 @@ def prepare(
 
 
 def _refuse(release: Mapping[str, Any], tenant: Mapping[str, Any], wishes: Wishes) -> None:
-    lines = [
-        f"{variable}{fault.place} is {fault.found}, wanted: {fault.wanted}"
-        for variable, settings in (
-            ("dify_settings", wishes.settings),
-            (f"dify_tenants: settings of {tenant['name']}", tenant["settings"]),
-        )
-        for fault in dify_settings.faults(release, settings)
-    ]
+    lines = list(dify_settings.refusals(release, wishes.settings, [tenant]))
     groups = tenant["workers"] or wishes.workers
     if groups:
         queues = {group: wish.get("queues") or [] for group, wish in groups.items()}

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, Dict, Iterator, List, Mapping, Tuple
+from typing import Any, Collection, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 from ansible_collections.onprem.dify.plugins.module_utils import dify_limits
 from ansible_collections.onprem.dify.plugins.module_utils.dify_release import Release, families_of, names
@@ -40,6 +40,14 @@ def faults(release: Release, wishes: Any) -> Iterator[Fault]:
             for name, value in settings.items():
                 yield from _fault(release, family, str(name), value)
     yield from _apart(release, wishes)
+
+
+def refusals(release: Release, settings: Any, tenants: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What is wrong with the settings of the site and of its tenants, a line for each fault."""
+    places = {"dify_settings": settings}
+    places.update({f"dify_tenants: settings of {tenant['name']}": tenant["settings"] for tenant in tenants})
+    for place, wishes in places.items():
+        yield from (fault.line(place) for fault in faults(release, wishes))
 
 
 def _fault(release: Release, family: str, name: str, value: Any) -> Iterator[Fault]:

@@ -37,6 +37,9 @@ class Fault(NamedTuple):
     found: str
     wanted: str
 
+    def line(self, variable: str = "") -> str:
+        return f"{variable}{self.place} is {self.found}, wanted: {self.wanted}"
+
 
 class TenantError(Exception):
     """The tenants cannot be built; the text is for the user, a line for each fault."""
@@ -102,8 +105,7 @@ def all_complete(
     """The tenants of a site, or an error with every fault of them."""
     found = list(faults(tenants, str(site["domain"]), redis))
     if found:
-        lines = [f"dify_tenants{fault.place} is {fault.found}, wanted: {fault.wanted}" for fault in found]
-        raise TenantError("\n".join(lines))
+        raise TenantError("\n".join(fault.line("dify_tenants") for fault in found))
     return [complete(tenant, str(site["domain"]), str(site["service_network"])) for tenant in tenants]
 
 

@@ -31,8 +31,8 @@ def plan(
 ) -> Dict[str, Any]:
     """`settings`: those of all tenants, by family of services. `limits`: the variables of LIMITS."""
     whole = all_complete(tenants, site)
-    _refuse([f"{fault.place} is {fault.found}, wanted: {fault.wanted}" for fault in limit_faults(limits)])
-    _refuse(list(_setting_faults(release, settings, whole)))
+    _refuse([fault.line() for fault in limit_faults(limits)])
+    _refuse(list(dify_settings.refusals(release, settings, whole)))
     _refuse(list(_site_faults(site, whole)))
     served = [_tenant(tenant, site, release, settings) for tenant in whole]
     service = endpoints.SERVICES["gateway"]
@@ -55,16 +55,6 @@ def limit_faults(limits: Mapping[str, Any]) -> Iterator[Fault]:
     if len(right) == len(LIMITS) and int(limits["gateway_tenant_rate"]) < int(limits["gateway_client_rate"]):
         wanted = f"{limits['gateway_client_rate']} or more, or one client could use up what all have"
         yield Fault(CHECK, "gateway_tenant_rate", str(limits["gateway_tenant_rate"]), wanted)
-
-
-def _setting_faults(
-    release: Mapping[str, Any], settings: Mapping[str, Any], tenants: Sequence[Mapping[str, Any]]
-) -> Iterator[str]:
-    places = {"dify_settings": settings}
-    places.update({f"dify_tenants: settings of {tenant['name']}": tenant["settings"] for tenant in tenants})
-    for place, wishes in places.items():
-        for fault in dify_settings.faults(release, wishes):
-            yield f"{place}{fault.place} is {fault.found}, wanted: {fault.wanted}"
 
 
 def _site_faults(site: Mapping[str, Any], tenants: Sequence[Mapping[str, Any]]) -> Iterator[str]:
