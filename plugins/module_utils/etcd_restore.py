@@ -12,12 +12,12 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
-import time
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Mapping, NamedTuple
 
 from ansible_collections.onprem.dify.plugins.module_utils import etcd_snapshots as snapshots
 from ansible_collections.onprem.dify.plugins.module_utils.etcd_snapshots import SnapshotError
+from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import within
 
 # There while a restore has begun and not ended. Holds the name under which the earlier data are set aside.
 RECORD = Path("/var/lib/onprem-dify/etcd-restore.begun")
@@ -132,10 +132,5 @@ def revision(run: snapshots.Run) -> int:
 
 
 def until(reached: Callable[[], bool], seconds: float, problem: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not reached():
-        if time.monotonic() >= deadline:
-            raise SnapshotError(
-                f"{problem} after {seconds:g} s: `journalctl -u kubelet` and `crictl ps --all` say more"
-            )
-        time.sleep(0.5)
+    if not within(seconds, reached, pause=0.5):
+        raise SnapshotError(f"{problem} after {seconds:g} s: `journalctl -u kubelet` and `crictl ps --all` say more")

@@ -166,6 +166,16 @@ def bring(module: Any, what: str, run: Callable[[Host, Dict[str, Any]], str]) ->
     module.exit_json(changed=changed, action=action, diff=diff)
 
 
+def within(seconds: float, reached: Callable[[], bool], pause: float = 1) -> bool:
+    """Whether something comes about in this time; it is looked at least once."""
+    deadline = time.monotonic() + seconds
+    while not reached():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(pause)
+    return True
+
+
 def completed(documents: Sequence[Document], kind: str, **fields: Any) -> List[Document]:
     """The documents, the one of a kind with what is not known before it is used."""
     return [{**document, **fields} if document["kind"] == kind else document for document in documents]

@@ -59,13 +59,18 @@ pods:
 import os
 import shutil
 import tempfile
-import time
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Dict, List
 
 from ansible_collections.onprem.dify.plugins.module_utils import kubeadm_manifests as manifests
-from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import KUBERNETES, OWN_API_READY, SCRATCH, Host
+from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import (
+    KUBERNETES,
+    OWN_API_READY,
+    SCRATCH,
+    Host,
+    within,
+)
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
 from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
 
@@ -160,15 +165,6 @@ def started(module: Any, host: Host, pod: str, before: str) -> bool:
     if not now or now == before:
         return False
     return pod != "kube-apiserver" or host.try_kubectl(*OWN_API_READY)[0] == 0
-
-
-def within(seconds: float, reached: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while not reached():
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(1)
-    return True
 
 
 if __name__ == "__main__":

@@ -77,7 +77,6 @@ rewritten:
 
 import json
 import os
-import time
 from pathlib import Path
 from typing import Any, List
 
@@ -85,7 +84,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.onprem.dify.plugins.module_utils import etcd_snapshots
 from ansible_collections.onprem.dify.plugins.module_utils import kubernetes_encryption as encryption
-from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import OWN_API, Host, objects
+from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import OWN_API, Host, objects, within
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
 
 SPEC = {
@@ -163,14 +162,14 @@ def write(path: Path, text: str) -> None:
 
 
 def wait(host: Host, checksum: str, patience: float) -> None:
-    deadline = time.monotonic() + patience
-    while checksum not in encryption.loaded(host.kubectl("get", OWN_API, "--raw=/metrics")):
-        if time.monotonic() >= deadline:
-            raise encryption.EncryptionError(
-                f"the API server of this host has not taken it in after {patience:g} s: `crictl logs` of kube-apiserver"
-                " says why. Nothing is lost; run again."
-            )
-        time.sleep(2)
+    def taken_in() -> bool:
+        return checksum in encryption.loaded(host.kubectl("get", OWN_API, "--raw=/metrics"))
+
+    if not within(patience, taken_in, pause=2):
+        raise encryption.EncryptionError(
+            f"the API server of this host has not taken it in after {patience:g} s: `crictl logs` of kube-apiserver"
+            " says why. Nothing is lost; run again."
+        )
 
 
 def rewrite(module: AnsibleModule, wanted: encryption.Writer) -> int:
