@@ -20,6 +20,8 @@ from .system import wait_until
 from .topology import Lab
 
 ADDRESS = "10.9.0.1"
+# No node tells that it lives, and none is to be given up for that.
+CONTROLLERS = "*,-node-lifecycle-controller"
 SCRIPT = """\
 set -e
 ip link set lo up
@@ -31,9 +33,9 @@ kube-apiserver --etcd-servers=http://127.0.0.1:2379 --cert-dir=. --bind-address=
   --service-account-issuer=https://bare --service-account-key-file=accounts.key \\
   --service-account-signing-key-file=accounts.key --authorization-mode=RBAC --allow-privileged \\
   --admission-control-config-file=admission.yaml &
-# It ends while the API does not answer. No node tells that it lives, and none is to be given up for that.
+# It ends while the API does not answer.
 while true; do kube-controller-manager --kubeconfig=kubeconfig --cert-dir=. --leader-elect=false \\
-  --controllers=*,-node-lifecycle-controller --service-account-private-key-file=accounts.key || sleep 1; done
+  --controllers={controllers} --service-account-private-key-file=accounts.key || sleep 1; done
 """
 
 
@@ -63,7 +65,7 @@ class Api:
 
 
 @contextmanager
-def running(lab: Lab, folder: Path, admission: str) -> Iterator[Api]:
+def running(lab: Lab, folder: Path, admission: str, controllers: str = CONTROLLERS) -> Iterator[Api]:
     """An API made of the lab's programs, with this configuration of its admission; gone afterwards."""
     _programs(lab, folder / "bin")
     token = secrets.token_hex(16)
@@ -84,7 +86,8 @@ def running(lab: Lab, folder: Path, admission: str) -> Iterator[Api]:
         )
     )
     with (folder / "log").open("wb") as log:
-        command = ["nice", "unshare", "--net", "bash", "-c", SCRIPT.format(address=ADDRESS)]
+        script = SCRIPT.format(address=ADDRESS, controllers=controllers)
+        command = ["nice", "unshare", "--net", "bash", "-c", script]
         process = subprocess.Popen(
             command,
             cwd=folder,
