@@ -129,14 +129,13 @@ def refuse_member(host: Any, name: str) -> None:
 
 def look(module: Any, params: Dict[str, Any]) -> Remains:
     ruleset = json.loads(run(module, "nft", "--json", "list", "ruleset") or "{}").get("nftables", [])
-    routes = json.loads(run(module, "ip", "-json", "route", "show") or "[]")
     paths = sorted({str(path) for pattern in params["paths"] for path in matching(Path(pattern))})
     found = sorted(NAMESPACES.glob("cni-*")) if NAMESPACES.is_dir() else []
     return Remains(
-        units=[unit for unit in params["units"] if starts(module, unit)],
+        units=starting(module, params["units"]),
         mounts=kubeadm_remains.mounts(Path("/proc/self/mountinfo").read_text(encoding="utf-8"), paths),
         links=[link for link in LINKS if Path("/sys/class/net", link).exists()],
-        routes=kubeadm_remains.routes(routes, params["pod_network"]),
+        routes=routes(module, params["pod_network"]),
         rules=kubeadm_remains.nft_commands(ruleset),
         sets=kubeadm_remains.sets(kernel_sets.names()),
         namespaces=[str(path) for path in found],
@@ -151,16 +150,21 @@ def matching(pattern: Path) -> List[Path]:
     return [pattern] if pattern.exists() or pattern.is_symlink() else []
 
 
-def starts(module: Any, unit: str) -> bool:
-    """Whether a unit runs, or would with the next start of the host."""
-    return any(module.run_command(["systemctl", ask, unit])[0] == 0 for ask in ("is-active", "is-enabled"))
+def routes(module: Any, pod_network: str) -> List[str]:
+    return kubeadm_remains.routes(json.loads(run(module, "ip", "-json", "route", "show") or "[]"), pod_network)
+
+
+def starting(module: Any, units: List[str]) -> List[str]:
+    """The units that run, or would with the next start of the host."""
+    asks = ("is-active", "is-enabled")
+    return [unit for unit in units if any(module.run_command(["systemctl", ask, unit])[0] == 0 for ask in asks)]
 
 
 def reset(module: Any, host: Any, params: Dict[str, Any]) -> None:
     if host.installed and (KUBELET.exists() or Path("/var/lib/kubelet").exists()):
         # Its member of etcd is gone already, and the API no longer knows this host.
         host.kubeadm("reset", "--force", "--cleanup-tmp-dir", "--skip-phases=remove-etcd-member")
-    for unit in look(module, params).units:
+    for unit in starting(module, params["units"]):
         run(module, "systemctl", "disable", "--now", unit)
     # Only now is nobody left who makes it anew.
     remains = look(module, params)
@@ -169,7 +173,8 @@ def reset(module: Any, host: Any, params: Dict[str, Any]) -> None:
         run(module, "umount", "--lazy", mount)
     for link in remains.links:
         run(module, "ip", "link", "delete", link)
-    for route in kubeadm_remains.routes(json.loads(run(module, "ip", "-json", "route", "show")), params["pod_network"]):
+    # Those through a link have gone with it.
+    for route in routes(module, params["pod_network"]):
         run(module, "ip", "route", "delete", route)
     if remains.rules:
         run(module, "nft", "--json", "--file", "-", data=json.dumps({"nftables": remains.rules}))
