@@ -75,14 +75,13 @@ rewritten:
   type: int
 """
 
-import json
 import os
 from pathlib import Path
 from typing import Any, List
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.onprem.dify.plugins.module_utils import etcd_snapshots
+from ansible_collections.onprem.dify.plugins.module_utils import etcd_snapshots, kubernetes_objects
 from ansible_collections.onprem.dify.plugins.module_utils import kubernetes_encryption as encryption
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import OWN_API, Host, objects, within
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
@@ -186,8 +185,7 @@ def rewrite(module: AnsibleModule, wanted: encryption.Writer) -> int:
             names = {one.name for one in due if one.namespace == namespace}
             found = objects(host.kubectl("get", "secrets", f"--namespace={namespace}", "--output=json"))
             items = [item for item in found if item["metadata"]["name"] in names]
-            text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-            host.try_kubectl("replace", "--filename=-", data=text)
+            host.try_kubectl("replace", "--filename=-", data=kubernetes_objects.as_list(items))
         due = [one for one in stored(module, wanted) if not one.ours]
     left = ", ".join(f"{one.namespace}/{one.name}" for one in due[:5])
     raise encryption.EncryptionError(f"{len(due)} secrets are still written by another key, {left} among them")
