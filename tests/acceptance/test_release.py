@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import subprocess
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lab import bundles
 from lab.runs import PROJECT
 from lab.upstream import packages
 from lab.upstream.files import Files
@@ -64,12 +63,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 def packed(name: str, content: bytes) -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w:gz") as tar:
-        member = tarfile.TarInfo(name)
-        member.size, member.mode = len(content), 0o755
-        tar.addfile(member, io.BytesIO(content))
-    return target.getvalue()
+    return bundles.tar_of({name: content}, mode=0o755, compressed=True)
 
 
 def test_an_archive_comes_from_the_second_mirror_where_the_first_is_lost_or_has_another(host: Host) -> None:
