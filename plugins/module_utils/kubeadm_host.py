@@ -176,6 +176,17 @@ def within(seconds: float, reached: Callable[[], bool], pause: float = 1) -> boo
     return True
 
 
+def write_private(path: Path, beside: Path, text: str) -> None:
+    """Wholly or not at all, and never for others to read. `beside`: where it is made, on the same file system."""
+    beside.unlink(missing_ok=True)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
 def completed(documents: Sequence[Document], kind: str, **fields: Any) -> List[Document]:
     """The documents, the one of a kind with what is not known before it is used."""
     return [{**document, **fields} if document["kind"] == kind else document for document in documents]

@@ -70,6 +70,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import (
     SCRATCH,
     Host,
     within,
+    write_private,
 )
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
 from ansible_collections.onprem.dify.plugins.module_utils.quiet_module import QuietModule
@@ -145,12 +146,7 @@ def take_in(module: Any, host: Host, pods: List[str], wanted: Dict[str, str], fo
 
 def write(pod: str, text: str) -> None:
     """Beside the folder first, as the kubelet starts whatever lies in it."""
-    beside = KUBERNETES / f".{pod}.yaml"
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    beside.replace(KUBERNETES / "manifests" / f"{pod}.yaml")
+    write_private(KUBERNETES / "manifests" / f"{pod}.yaml", KUBERNETES / f".{pod}.yaml", text)
 
 
 def container(module: Any, pod: str, check_rc: bool = False) -> str:

@@ -75,7 +75,6 @@ rewritten:
   type: int
 """
 
-import os
 from pathlib import Path
 from typing import Any, List
 
@@ -83,7 +82,13 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.onprem.dify.plugins.module_utils import etcd_snapshots, kubernetes_objects
 from ansible_collections.onprem.dify.plugins.module_utils import kubernetes_encryption as encryption
-from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import OWN_API, Host, objects, within
+from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_host import (
+    OWN_API,
+    Host,
+    objects,
+    within,
+    write_private,
+)
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
 
 SPEC = {
@@ -148,16 +153,8 @@ def table(names: List[str]) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Wholly or not at all, and never for others to read."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    write_private(path, path.with_name(f".{path.name}.new"), text)
 
 
 def wait(host: Host, checksum: str, patience: float) -> None:
