@@ -211,6 +211,11 @@ def unhashed(requirements: str) -> List[str]:
     return [line for line in wanted if not _HASHED.match(line)]
 
 
+def lock_digest(requirements: str) -> str:
+    """By which an installation of wheels is known: the hash of the text that locks them."""
+    return hashlib.sha256(requirements.encode()).hexdigest()
+
+
 def select(bundle: Mapping[str, Pin], site: Mapping[str, Any], component: str, host: Host) -> Pin:
     """The pin of one component for a host of a site."""
     _refuse_unknown(bundle, site)
@@ -292,7 +297,7 @@ def digests(pin: Pin) -> List[str]:
     """What M(onprem.dify.release) may have recorded for this version: hashes of archives, and of the lock of wheels."""
     found = [str(archive["sha256"]) for archive in (pin.get("archives") or {}).values()]
     lock = pin.get("requirements")
-    return found + ([hashlib.sha256(str(lock).encode()).hexdigest()] if lock else [])
+    return found + ([lock_digest(str(lock))] if lock else [])
 
 
 def package_versions(pins: Sequence[Pin]) -> Dict[str, str]:

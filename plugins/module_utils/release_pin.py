@@ -5,11 +5,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any, List, Mapping, NamedTuple, Tuple
 
-from ansible_collections.onprem.dify.plugins.module_utils.pins import unhashed
+from ansible_collections.onprem.dify.plugins.module_utils.pins import lock_digest, unhashed
 from ansible_collections.onprem.dify.plugins.module_utils.release import ReleaseError
 
 
@@ -35,7 +34,7 @@ def parse_pin(pin: Mapping[str, Any], kind: str) -> Pinned:
         places = _places(pin.get("wheel_links"), "wheel_links", "wheels=true")
         if not requirements:
             raise ReleaseError("requirements is missing in its pin")
-        return Pinned(name, version, hashlib.sha256(requirements.encode()).hexdigest(), places, requirements, ca_path)
+        return Pinned(name, version, lock_digest(requirements), places, requirements, ca_path)
     archive = pin.get("archive")
     if not isinstance(archive, Mapping):
         raise ReleaseError("archive is missing in its pin: look the pin up with archive=true")
