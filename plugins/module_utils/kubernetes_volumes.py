@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence
 
-LOCAL = "local"
-NFS = "nfs"
+from ansible_collections.onprem.dify.plugins.module_utils.storage import LOCAL
+
 # The variable of a host that lists its volumes.
 VARIABLE = "storage_local_volumes"
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")

@@ -20,23 +20,28 @@ CHECKS = {
 BACKUPS = VARIABLES["backups"]
 BACKED_UP = ("control_plane", "database", "objects", "files")
 
+FILE_SERVER = "a host in group files or the site's own filer in site_services.nfs"
+
 
 def findings(inventory: Inventory) -> Iterator[Finding]:
-    services = inventory.setting("site_services")
     on_s3 = _stored(inventory, S3)
-    if on_s3 and not inventory.members("objects") and not services.get("s3"):
+    if on_s3 and not served(inventory, "objects", S3):
         wanted = "a host in group objects or the site's own store in site_services.s3"
         yield Finding("storage-objects", SITE, ", ".join(on_s3), "s3, without a store", wanted)
     on_nfs = _stored(inventory, NFS)
-    if on_nfs and not inventory.members("files") and not services.get("nfs"):
-        wanted = "a host in group files or the site's own filer in site_services.nfs"
-        yield Finding("storage-files", SITE, ", ".join(on_nfs), "nfs, without a file server", wanted)
+    if on_nfs and not served(inventory, "files", NFS):
+        yield Finding("storage-files", SITE, ", ".join(on_nfs), "nfs, without a file server", FILE_SERVER)
     workers = len(inventory.members("workers"))
     on_disk = [variable for variable in _stored(inventory, LOCAL) if variable != BACKUPS]
     if on_disk and workers > 1:
         found = f"local, with {workers} workers"
         yield Finding("storage-local", SITE, ", ".join(on_disk), found, "s3 or nfs, which each of them reaches")
     yield from _backups(inventory)
+
+
+def served(inventory: Inventory, group: str, service: str) -> bool:
+    """Whether a group of the site, or a service that the site gives, stores this kind."""
+    return bool(inventory.members(group) or inventory.setting("site_services").get(service))
 
 
 def _stored(inventory: Inventory, kind: str) -> List[str]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Any, Iterator, List, Mapping
 
-from ansible_collections.onprem.dify.plugins.module_utils.kubernetes_volumes import LOCAL, NFS, VARIABLE, problems
+from ansible_collections.onprem.dify.plugins.module_utils.kubernetes_volumes import VARIABLE, problems
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_model import NOT_SET, SITE, Finding, Inventory, show
+from ansible_collections.onprem.dify.plugins.module_utils.preflight_storage import FILE_SERVER, served
 from ansible_collections.onprem.dify.plugins.module_utils.site import CLUSTER_GROUPS
+from ansible_collections.onprem.dify.plugins.module_utils.storage import LOCAL, NFS
 
 CHECKS = {
     "storage-class-default": "The default storage class of the cluster is one of those that it has",
@@ -30,9 +32,8 @@ def findings(inventory: Inventory) -> Iterator[Finding]:
     if default and default not in classes:
         wanted = f"one of {CLASSES}: {', '.join(map(str, classes))}" if classes else f"{CLASSES} with it, or nothing"
         yield Finding("storage-class-default", SITE, DEFAULT, show(default), wanted)
-    if NFS in classes and not inventory.members("files") and not inventory.setting("site_services").get("nfs"):
-        wanted = "a host in group files or the site's own filer in site_services.nfs"
-        yield Finding("storage-class-nfs", SITE, CLASSES, "with nfs, without a file server", wanted)
+    if NFS in classes and not served(inventory, "files", NFS):
+        yield Finding("storage-class-nfs", SITE, CLASSES, "with nfs, without a file server", FILE_SERVER)
     lacking = [name for name in DRIVER if not _images(inventory.setting("site_pins").get(name))]
     if NFS in classes and lacking:
         wanted = "images with digests, as `ansible-playbook playbooks/bundle_pins.yml` asks for them"
