@@ -32,7 +32,8 @@ CHECKS = {
 
 
 def findings(inventory: Inventory) -> Iterator[Finding]:
-    yield from _of_gateway(inventory)
+    if inventory.members("gateway"):
+        yield from _told("", gateway.limit_faults({name: inventory.setting(name) for name in gateway.LIMITS}))
     if not inventory.members("workers"):
         return
     tenants = inventory.setting("dify_tenants")
@@ -48,13 +49,6 @@ def findings(inventory: Inventory) -> Iterator[Finding]:
             variable = "dify_role_templates" if fault.check == "role-template" else "dify_tenants"
             yield from _told(variable, [fault])
     yield from _of_release(inventory, [tenant for tenant in tenants if isinstance(tenant, Mapping)])
-
-
-def _of_gateway(inventory: Inventory) -> Iterator[Finding]:
-    if inventory.members("gateway"):
-        limits = {name: inventory.setting(name) for name in gateway.LIMITS}
-        for fault in gateway.limit_faults(limits):
-            yield Finding(fault.check, SITE, fault.place, show(fault.found), fault.wanted)
 
 
 def _ways_in(inventory: Inventory, tenants: Sequence[Any]) -> Iterator[Finding]:
