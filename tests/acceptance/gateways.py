@@ -14,8 +14,7 @@ import ssl
 import subprocess
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,17 +25,11 @@ from unit.plugins.plugin_utils import authorities
 from unit.roles import rendering
 
 from ansible_collections.onprem.dify.plugins.module_utils import gateway
+from lab.system import free_port, wait_until
 
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
 NOBODY = "nobody"
 LIMITS = {"gateway_client_rate": 100, "gateway_client_connections": 50, "gateway_tenant_rate": 500}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Authority:
@@ -139,7 +132,7 @@ class Gateway:
                 shutil.chown(path, user)
         with (self.folder / "errors").open("w") as errors:
             self.process = subprocess.Popen(command, stderr=errors, user=user, text=True)
-        within(10, self.answers)
+        wait_until(self.answers, 10, "the start")
 
     def answers(self) -> bool:
         assert self.process.poll() is None, (self.folder / "errors").read_text()
@@ -157,7 +150,7 @@ class Gateway:
         before = self.children()
         self.render(**changes)
         self.process.send_signal(signal.SIGHUP)
-        within(10, lambda: bool(self.children() - before) and all(self.leaving(pid) for pid in before), "the reload")
+        wait_until(lambda: bool(self.children() - before) and all(map(self.leaving, before)), 10, "the reload")
 
     def children(self) -> set[int]:
         file = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
@@ -207,20 +200,13 @@ class Gateway:
             found[:] = [line for line in lines if line["request_id"] == request_id]
             return bool(found)
 
-        within(5, look, f"a line of {request_id}")
+        wait_until(look, 5, f"a line of {request_id}")
         return found[0]
 
 
 def _version() -> tuple[int, ...]:
     told = subprocess.run([NGINX, "-v"], capture_output=True, text=True, check=True).stderr
     return tuple(int(number) for number in re.findall(r"\d+", told)[:3])
-
-
-def within(seconds: float, fact: Callable[[], bool], what: str = "it") -> None:
-    end = time.monotonic() + seconds
-    while not fact():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -62,6 +63,14 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str, pause: 
         if time.monotonic() > deadline:
             raise LabError(f"{what}: not within {seconds:.0f} s")
         time.sleep(pause)
+
+
+def free_port() -> int:
+    """A port on loopback for a program that cannot choose one itself."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def require_root() -> None:

@@ -9,7 +9,6 @@ import io
 import ipaddress
 import json
 import random
-import socket
 import ssl
 import subprocess
 import tarfile
@@ -22,6 +21,7 @@ from typing import Any
 
 from ..artifacts import laid_out
 from ..errors import LabError
+from ..system import free_port
 
 DOCKER = {
     "index": "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -54,9 +54,7 @@ class Registry:
         folder.mkdir(parents=True, exist_ok=True)
         self.ca_file = folder / "ca.crt"
         _make_certificates(folder)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.log = folder / "registry.log"
         (folder / "registry.yml").write_text(SETTINGS.format(folder=folder, port=self.port))
         self._trust = ssl.create_default_context(cafile=str(self.ca_file))

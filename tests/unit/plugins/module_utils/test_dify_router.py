@@ -22,6 +22,7 @@ from unit.plugins.module_utils import difys
 from ansible_collections.onprem.dify.plugins.module_utils import dify_router
 from ansible_collections.onprem.dify.plugins.module_utils.dify_build import Build
 from ansible_collections.onprem.dify.plugins.module_utils.dify_pods import TLS_FOLDER
+from lab.system import free_port
 
 HOST = "dify.example.internal"
 NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
@@ -67,13 +68,6 @@ class Router:
         except urllib.error.HTTPError as error:
             return Answer(error.code)
         return Answer(200, self.services[told["port"]], told["headers"])
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def configuration(build: Build, folder: Path, ports: dict[str, int], port: int) -> str:
