@@ -51,11 +51,10 @@ _value:
 
 def etcd_snapshot_choice(found: Mapping[str, Any], wanted: str = "newest", healthy_too: bool = False) -> dict[str, Any]:
     try:
-        choice = etcd_snapshots.choose(found, wanted, healthy_too)
+        host, snapshot = etcd_snapshots.choose(found, wanted, healthy_too)
     except etcd_snapshots.SnapshotError as error:
         raise AnsibleFilterError(str(error)) from error
-    snapshot = etcd_snapshots.Snapshot(choice.path, choice.taken, choice.revision, choice.size)
-    return {**choice.as_dict(), "text": f"{snapshot}, from {choice.host}"}
+    return {"host": host, **snapshot._asdict(), "text": f"{snapshot}, from {host}"}
 
 
 class FilterModule:

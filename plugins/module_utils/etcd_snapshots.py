@@ -194,13 +194,7 @@ class Choice(NamedTuple):
     """Which snapshot is restored, and from which host it comes."""
 
     host: str
-    path: str
-    taken: int
-    revision: int
-    size: int
-
-    def as_dict(self) -> Dict[str, Any]:
-        return dict(self._asdict())
+    snapshot: Snapshot
 
 
 def choose(found: Mapping[str, Mapping[str, Any]], wanted: str, healthy_too: bool) -> Choice:
@@ -219,7 +213,7 @@ def choose(found: Mapping[str, Mapping[str, Any]], wanted: str, healthy_too: boo
             " -e control_plane_restore_healthy=true"
         )
     offers = [
-        Choice(host, one["path"], one["taken"], one["revision"], one["size"])
+        Choice(host, Snapshot(one["path"], one["taken"], one["revision"], one["size"]))
         for host in sorted(found)
         for one in found[host]["snapshots"]
         if wanted in ("newest", one["path"], Path(one["path"]).name)
@@ -227,7 +221,7 @@ def choose(found: Mapping[str, Mapping[str, Any]], wanted: str, healthy_too: boo
     if not offers:
         what = "no snapshot" if wanted == "newest" else f"no snapshot {wanted}"
         raise SnapshotError(f"{what} on {', '.join(sorted(found))}. Wanted is one that control_plane_snapshot names")
-    return max(offers, key=lambda one: (one.revision, one.taken))
+    return max(offers, key=lambda one: (one.snapshot.revision, one.snapshot.taken))
 
 
 def execute(programs: Path) -> Run:

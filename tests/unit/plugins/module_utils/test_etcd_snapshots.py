@@ -131,31 +131,31 @@ def seen(*revisions: int, at: int = 0, begun: bool = False) -> dict[str, Any]:
 
 def test_the_newest_of_all_control_planes_is_restored() -> None:
     choice = snapshots.choose({"cp1": seen(5, 7), "cp2": seen(9), "cp3": seen()}, "newest", healthy_too=False)
-    assert (choice.host, choice.revision) == ("cp2", 9)
+    assert (choice.host, choice.snapshot.revision) == ("cp2", 9)
 
 
 @pytest.mark.parametrize("wanted", ["2026-11-28T120000Z-r5.db", "/s/2026-11-28T120000Z-r5.db"])
 def test_an_older_one_is_restored_if_it_is_named(wanted: str) -> None:
-    assert snapshots.choose({"cp1": seen(5, 7)}, wanted, healthy_too=False).revision == 5
+    assert snapshots.choose({"cp1": seen(5, 7)}, wanted, healthy_too=False).snapshot.revision == 5
 
 
 def test_what_has_a_quorum_is_left_alone_unless_told() -> None:
     found = {"cp1": seen(5), "cp2": seen(at=6)}
     with pytest.raises(SnapshotError, match="etcd answers on cp2 and has lost nothing: it is at revision 6"):
         snapshots.choose(found, "newest", healthy_too=False)
-    assert snapshots.choose(found, "newest", healthy_too=True).revision == 5
+    assert snapshots.choose(found, "newest", healthy_too=True).snapshot.revision == 5
 
 
 def test_an_etcd_that_began_anew_without_its_data_has_lost_them() -> None:
-    assert snapshots.choose({"cp1": seen(1234, at=210)}, "newest", healthy_too=False).revision == 1234
+    assert snapshots.choose({"cp1": seen(1234, at=210)}, "newest", healthy_too=False).snapshot.revision == 1234
     # Whichever snapshot is wanted, what was lost is seen by the newest.
     older = snapshots.choose({"cp1": seen(100, 1234, at=210)}, snapshots.name_of(NOON, 100), healthy_too=False)
-    assert older.revision == 100
+    assert older.snapshot.revision == 100
 
 
 def test_a_restore_that_was_broken_off_goes_on_although_etcd_answers() -> None:
     found = {"cp1": seen(5, at=6, begun=True)}
-    assert snapshots.choose(found, "newest", healthy_too=False).revision == 5
+    assert snapshots.choose(found, "newest", healthy_too=False).snapshot.revision == 5
 
 
 @pytest.mark.parametrize(("wanted", "what"), [("newest", "no snapshot on cp1"), ("/x.db", "no snapshot /x.db on cp1")])
