@@ -13,6 +13,7 @@ from ansible_collections.onprem.dify.plugins.module_utils import kubernetes_encr
 from ansible_collections.onprem.dify.plugins.module_utils.kubeadm_state import KubeadmError
 from ansible_collections.onprem.dify.plugins.modules import etcd_restore, kubeadm_manifests, kubernetes_encryption
 
+LOADED = "apiserver_encryption_config_controller_last_config_info"
 OLD, NEW = encryption.key_of("b2xk"), encryption.key_of("bmV3")
 
 
@@ -30,6 +31,8 @@ class Kubectl:
 
     def kubectl(self, *words: str, data: str = "") -> str:
         self.try_kubectl(*words, data=data)
+        if "--raw=/metrics" in words:
+            return f'{LOADED}{{hash="sha256:{encryption.checksum("new")}"}} 1\n'
         items = [{"metadata": {"name": name}} for name in ("old", "new")]
         return json.dumps({"kind": "List", "items": items})
 
@@ -95,6 +98,25 @@ def test_the_configuration_is_for_root_alone_and_never_half(tmp_path: Path) -> N
         assert path.read_text() == text
     assert path.stat().st_mode & 0o777 == 0o600
     assert [one.name for one in path.parent.iterdir()] == ["encryption.yaml"]
+
+
+def test_the_api_server_has_to_work_with_the_configuration() -> None:
+    kubernetes_encryption.wait(Kubectl(), encryption.checksum("new"), patience=0)
+    with pytest.raises(encryption.EncryptionError, match="has not taken it in after 0 s"):
+        kubernetes_encryption.wait(Kubectl(), encryption.checksum("other"), patience=0)
+
+
+def test_after_a_restore_the_api_of_the_host_itself_is_asked() -> None:
+    asked: list[str] = []
+
+    class Asked(Module):
+        def run_command(self, command: list[str], **options: Any) -> tuple[int, str, str]:
+            asked.extend(command)
+            return super().run_command(command, **options)
+
+    assert etcd_restore.ready(Asked("ok")) is True
+    assert asked[:2] == ["kubectl", "--kubeconfig=/etc/kubernetes/admin.conf"]
+    assert asked[2:] == ["--request-timeout=5s", "get", "--server=https://127.0.0.1:6443", "--raw=/readyz"]
 
 
 @pytest.fixture
