@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -158,16 +159,24 @@ def data_tree(network: str, *groups: str, of_witness: tuple[str, ...] = ()) -> d
 
 
 @contextmanager
-def data_site(folder: Path, name: str, network: str, tree: dict[str, Any]) -> Iterator[scratch.Site]:
-    """A hardened site with its data tier, or the one that FAULTS_SITE names, which is left as it is."""
+def hardened_site(made: Callable[[], Path], playbook: str) -> Iterator[scratch.Site]:
+    """The site of a folder, hardened, after the playbook; or that of FAULTS_SITE, which is left as it is."""
     existing = os.environ.get("FAULTS_SITE")
     if existing:
         yield scratch.Site(Path(existing))
         return
-    with scratch.running(scratch.copy_of_example(folder, name, network, tree=tree)) as site:
-        for playbook in ("playbooks/harden.yml", "playbooks/segment.yml", "playbooks/data.yml"):
-            run = site.play(playbook)
+    with scratch.running(made()) as site:
+        for step in ("playbooks/harden.yml", "playbooks/segment.yml", playbook):
+            run = site.play(step)
             assert run.status == "successful", run.failures
+        yield site
+
+
+@contextmanager
+def data_site(folder: Path, name: str, network: str, tree: dict[str, Any]) -> Iterator[scratch.Site]:
+    """A hardened site with its data tier."""
+    made = partial(scratch.copy_of_example, folder, name, network, tree=tree)
+    with hardened_site(made, "playbooks/data.yml") as site:
         yield site
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from acceptance.faults import Load, endpoint, holders, lab, report, root, within
+from acceptance.faults import Load, endpoint, hardened_site, holders, lab, report, root, within
 
 from lab import scratch
 
@@ -77,21 +78,19 @@ def write(session, number):
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[scratch.Site]:
-    """The hosts as they are before the gateway, or those of the site that FAULTS_SITE names, which is left as it is."""
-    existing = os.environ.get("FAULTS_SITE")
-    if existing:
-        yield scratch.Site(Path(existing))
-        return
+    """The hosts as they are before the gateway."""
+    made = partial(copy, tmp_path_factory)
+    with hardened_site(made, "tests/acceptance/gateway_workers.yml") as running:
+        yield running
+
+
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = scratch.copy_of_example(tmp_path_factory.mktemp("gate") / "site", "gate", NETWORK, tree=TREE)
     file = folder / "group_vars/all/site.yml"
     variables = scratch.load(file)
     variables["site_extra_flows"].append(OF_USER)
     scratch.dump(file, {**variables, "site_user_networks": [f"10.{NETWORK}.4.0/24"]})
-    with scratch.running(folder) as running:
-        for playbook in ("playbooks/harden.yml", "playbooks/segment.yml", "tests/acceptance/gateway_workers.yml"):
-            done = running.play(playbook)
-            assert done.status == "successful", done.failures
-        yield running
+    return folder
 
 
 @pytest.fixture(scope="module")
