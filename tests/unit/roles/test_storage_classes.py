@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.community.general.plugins.filter import dict_kv
 from unit.roles import rendering
 
 IMAGES = {
@@ -83,7 +84,7 @@ def test_the_pods_of_the_nodes_have_no_access_to_the_api() -> None:
 
 def test_a_host_gets_directories_for_the_volumes_that_have_no_place_of_their_own() -> None:
     volumes = [{"name": "data", "size": "1Gi"}, {"name": "disk", "size": "1Gi", "path": "/mnt/disk"}]
-    filters = {"community.general.dict_kv": lambda value, key: {key: value}, "regex_replace": _replaced}
+    filters = {"community.general.dict_kv": dict_kv.FilterModule().filters()["dict_kv"]}
     found = rendering.templated("storage", "{{ __storage_directories }}", filters, storage_local_volumes=volumes)
     assert [entry["path"] for entry in found] == [
         "/var/lib/onprem-dify",
@@ -92,10 +93,6 @@ def test_a_host_gets_directories_for_the_volumes_that_have_no_place_of_their_own
     ]
     # The pods that use it make it their own.
     assert found[-1]["once"] is True
-
-
-def _replaced(value: str, _pattern: str, text: str) -> str:
-    return f"{text}{value}"
 
 
 @pytest.mark.parametrize(
