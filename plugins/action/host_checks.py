@@ -16,7 +16,13 @@ from ansible_collections.onprem.dify.plugins.module_utils.preflight_hosts import
 # Runs as the login user with any shell; what it prints tells why the modules do not run.
 DIAGNOSIS = "id -un; {python} -c 'import sys; print(sys.version.split()[0])' || echo none; sudo -n true 2>&1 || true"
 
-SHOWN = ("distribution", "distribution_version", "os_family", "virtualization_tech_guest")
+SHOWN = (
+    "distribution",
+    "distribution_major_version",
+    "distribution_version",
+    "os_family",
+    "virtualization_tech_guest",
+)
 
 
 class ActionModule(ActionBase):

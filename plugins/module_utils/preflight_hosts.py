@@ -9,6 +9,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Sequence
 
+from ansible_collections.onprem.dify.plugins.module_utils import pins
 from ansible_collections.onprem.dify.plugins.module_utils.host_checks import wrong_names
 from ansible_collections.onprem.dify.plugins.module_utils.kubernetes_versions import refusal
 from ansible_collections.onprem.dify.plugins.module_utils.preflight_flows import ports
@@ -208,7 +209,7 @@ def _files(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Finding
 
 def _registry(hosts: Hosts, name: str, seen: Mapping[str, Any]) -> Iterator[Finding]:
     facts = seen["facts"]
-    packaged = {facts["distribution"], facts.get("os_family")} & set(hosts.registry_packaged)
+    packaged = set(pins.Host(facts).systems) & set(hosts.registry_packaged)
     wanted_so = "mirror" in hosts.site["hosts"][name]["groups"] and hosts.registry_installs.get(name) == "package"
     if wanted_so and not packaged:
         system = f"{facts['distribution']} {facts['distribution_version']}"
