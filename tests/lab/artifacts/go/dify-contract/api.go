@@ -19,7 +19,7 @@ var echoed = []string{"/api/", "/v1/", "/mcp/", "/openapi/", "/triggers/", "/con
 
 func serveAPI(ctx context.Context, container *Container) error {
 	if err := container.needHead(ctx); err != nil {
-		return fmt.Errorf("%s: %w", container.service, err)
+		return err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(writer http.ResponseWriter, _ *http.Request) {

@@ -72,7 +72,10 @@ func run(arguments []string) error {
 		return fmt.Errorf("%s: %s", container.service, strings.Join(faults, "; "))
 	}
 	container.log.Info("started", "release", container.release.Version)
-	return services[container.service](ctx, container)
+	if err := services[container.service](ctx, container); err != nil {
+		return fmt.Errorf("%s: %w", container.service, err)
+	}
+	return nil
 }
 
 func newContainer(image string) (*Container, error) {

@@ -29,19 +29,19 @@ func migrate(ctx context.Context, container *Container) error {
 	}
 	free, err := cache.SetNX(ctx, lock, container.env["HOSTNAME"], 10*time.Minute).Result()
 	if err != nil {
-		return fmt.Errorf("migration: Redis: %w", err)
+		return fmt.Errorf("Redis: %w", err)
 	}
 	if !free {
-		return errors.New("migration: another one runs")
+		return errors.New("another one runs")
 	}
 	defer cache.Del(context.WithoutCancel(ctx), lock)
 	connection, err := container.connectDatabase(ctx)
 	if err != nil {
-		return fmt.Errorf("migration: %w", err)
+		return err
 	}
 	defer connection.Close(context.WithoutCancel(ctx))
 	if err := needExtension(ctx, connection, "uuid-ossp"); err != nil {
-		return fmt.Errorf("migration: %w", err)
+		return err
 	}
 	head := container.release.Head()
 	err = pgx.BeginFunc(ctx, connection, func(work pgx.Tx) error {
@@ -57,7 +57,7 @@ func migrate(ctx context.Context, container *Container) error {
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("migration: %w", err)
+		return err
 	}
 	container.log.Info("migrated", "head", head)
 	return nil

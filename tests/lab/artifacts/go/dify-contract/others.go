@@ -29,7 +29,7 @@ func serveWeb(ctx context.Context, container *Container) error {
 func servePlugins(ctx context.Context, container *Container) error {
 	connection, err := container.connectDatabase(ctx)
 	if err != nil {
-		return fmt.Errorf("plugin-daemon: %w", err)
+		return err
 	}
 	_, err = connection.Exec(ctx, "CREATE TABLE IF NOT EXISTS plugins (id text PRIMARY KEY, installed_at timestamp DEFAULT now())")
 	_ = connection.Close(ctx)
@@ -37,7 +37,7 @@ func servePlugins(ctx context.Context, container *Container) error {
 		err = os.MkdirAll(container.env["PLUGIN_WORKING_PATH"], 0o700)
 	}
 	if err != nil {
-		return fmt.Errorf("plugin-daemon: %w", err)
+		return err
 	}
 	remote, err := net.Listen("tcp", ":5003")
 	if err != nil {

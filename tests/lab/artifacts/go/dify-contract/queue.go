@@ -20,11 +20,11 @@ const (
 // work answers what is put into the queues that this worker reads.
 func work(ctx context.Context, container *Container) error {
 	if err := container.needHead(ctx); err != nil {
-		return fmt.Errorf("worker: %w", err)
+		return err
 	}
 	broker, err := container.broker()
 	if err != nil {
-		return fmt.Errorf("worker: %w", err)
+		return err
 	}
 	go container.keepReporting(ctx, broker)
 	read := []string{pings(container.env["HOSTNAME"])}
@@ -92,16 +92,16 @@ func pingWorker(ctx context.Context, container *Container) error {
 // beat puts what is due into its queue, and keeps the file of its schedule.
 func beat(ctx context.Context, container *Container) error {
 	if err := container.needHead(ctx); err != nil {
-		return fmt.Errorf("beat: %w", err)
+		return err
 	}
 	broker, err := container.broker()
 	if err != nil {
-		return fmt.Errorf("beat: %w", err)
+		return err
 	}
 	go container.keepReporting(ctx, broker)
 	for ctx.Err() == nil {
 		if err := os.WriteFile(schedule, []byte(time.Now().Format(time.RFC3339)), 0o600); err != nil {
-			return fmt.Errorf("beat: %w", err)
+			return err
 		}
 		if worker, err := roundTrip(ctx, broker, "schedule_poller"); err != nil {
 			container.log.Warn("nothing scheduled", "why", err.Error())
