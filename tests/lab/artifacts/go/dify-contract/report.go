@@ -94,7 +94,7 @@ func (container *Container) probe(end string) func(context.Context) error {
 			return nil
 		}
 		return func(ctx context.Context) error {
-			return get(ctx, http.DefaultClient, container.env["PIP_MIRROR_URL"], 200)
+			return get(ctx, http.DefaultTransport, container.env["PIP_MIRROR_URL"], http.StatusOK)
 		}
 	case "smtp", "models":
 		return nil
@@ -129,18 +129,13 @@ func refused(ctx context.Context, address string) error {
 	if err != nil {
 		return err
 	}
-	client := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(proxy)}}
-	return get(ctx, client, "http://169.254.169.254/", http.StatusForbidden)
+	return get(ctx, &http.Transport{Proxy: http.ProxyURL(proxy)}, "http://169.254.169.254/", http.StatusForbidden)
 }
 
-func get(ctx context.Context, client *http.Client, address string, wanted int) error {
+func get(ctx context.Context, transport http.RoundTripper, address string, wanted int) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return err
-	}
-	transport := client.Transport
-	if transport == nil {
-		transport = http.DefaultTransport
 	}
 	return answers(transport, request, wanted)
 }
