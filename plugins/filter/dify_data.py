@@ -11,6 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.onprem.dify.plugins.module_utils import dify_data as core
+from ansible_collections.onprem.dify.plugins.module_utils.dify_secrets import without
 from ansible_collections.onprem.dify.plugins.plugin_utils.plain import plain
 
 DOCUMENTATION = r"""
@@ -52,10 +53,7 @@ def dify_data(tenants: Sequence[Mapping[str, Any]], secrets: Mapping[str, Any]) 
     whole, known = plain(tenants), plain(secrets)
     missing = [f"redis_{tenant['key']}" for tenant in whole if not known.get(f"redis_{tenant['key']}")]
     if missing:
-        raise AnsibleFilterError(
-            f"site_secrets is without {', '.join(missing)}, wanted: these too: "
-            "`ansible-playbook playbooks/secrets.yml -i INVENTORY` makes them"
-        )
+        raise AnsibleFilterError(without(missing))
     return {
         "databases": core.databases(whole),
         "buckets": core.buckets(whole),

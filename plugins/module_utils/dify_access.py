@@ -11,7 +11,7 @@ from ansible_collections.onprem.dify.plugins.module_utils.certificates import BA
 from ansible_collections.onprem.dify.plugins.module_utils.dify_facts import endpoint
 from ansible_collections.onprem.dify.plugins.module_utils.dify_pods import TLS
 from ansible_collections.onprem.dify.plugins.module_utils.dify_release import ROUTER
-from ansible_collections.onprem.dify.plugins.module_utils.dify_secrets import SecretError, name_at_site
+from ansible_collections.onprem.dify.plugins.module_utils.dify_secrets import SecretError, name_at_site, without
 
 
 def access(
@@ -25,7 +25,7 @@ def access(
     names = {secret: name_at_site(secret, tenant["key"]) for secret in wanted}
     missing = [name for name in names.values() if not site_secrets.get(name)]
     if missing:
-        raise SecretError(f"tenant {tenant['name']}: site_secrets is without {', '.join(missing)}")
+        raise SecretError(f"tenant {tenant['name']}: {without(missing)}")
     secret = {use: str(site_secrets[name]) for use, name in names.items()}
     directory = f"{BASE}/dify-{tenant['name']}"
     return {

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 import json
-from typing import Any, Dict, List, Mapping
+from typing import Any, Dict, List, Mapping, Sequence
 from urllib.parse import quote
 
 from ansible_collections.onprem.dify.plugins.module_utils.dify_release import services
@@ -43,6 +43,8 @@ SERVICES: Dict[str, str] = {
 # Addresses with a password in them.
 COMPOSED = ("celery_url", "agent_redis_url")
 
+# What a site that lacks secrets is told.
+MISSING = "these too: `ansible-playbook playbooks/secrets.yml -i INVENTORY` makes them"
 # The object in each namespace of a tenant.
 OBJECT = "secrets"
 
@@ -54,6 +56,11 @@ class SecretError(Exception):
 def name_at_site(secret: str, key: str) -> str:
     """The name of a secret of a tenant in `site_secrets`."""
     return SERVICES[secret].format(tenant=key) if secret in SERVICES else f"{key}_{secret}"
+
+
+def without(names: Sequence[str]) -> str:
+    """What is said of a site that lacks these secrets."""
+    return f"site_secrets is without {', '.join(names)}, wanted: {MISSING}"
 
 
 def used(release: Mapping[str, Any], families: List[str]) -> List[str]:
@@ -76,10 +83,7 @@ def values(
         elif not release["secrets"][secret].get("optional") and not _without_store(secret, facts):
             missing.append(name)
     if missing:
-        raise SecretError(
-            f"tenant {tenant['name']}: site_secrets is without {', '.join(missing)}, wanted: these too: "
-            "`ansible-playbook playbooks/secrets.yml -i INVENTORY` makes them"
-        )
+        raise SecretError(f"tenant {tenant['name']}: {without(missing)}")
     found["celery_url"] = _redis_url(facts, found["redis_password"], tenant["redis"]["celery"], "")
     if tenant["agents"]:
         options = f"?ssl_ca_certs={quote(facts['authorities'], safe='/')}"
