@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 from ansible_collections.onprem.dify.plugins.module_utils import dify_facts, dify_proxy, dify_secrets, dify_settings
 from ansible_collections.onprem.dify.plugins.module_utils.dify_build import PREFIX, Build, digest
 from ansible_collections.onprem.dify.plugins.module_utils.dify_release import ROUTER, ROUTER_PORT
+from ansible_collections.onprem.dify.plugins.module_utils.dify_volumes import CLAIMS
 
 # Where a volume is mounted, and the volume.
 Folder = Tuple[str, Dict[str, Any]]
@@ -122,9 +123,11 @@ def _environment(build: Build, service: Mapping[str, Any], queues: Sequence[str]
 
 def _folders(build: Build, service: Mapping[str, Any]) -> List[Folder]:
     """What is mounted where, with its volume."""
-    kept = {service[use]: claim for use, claim in (("uploads", "uploads"), ("packages", "packages")) if use in service}
-    purposes = {"uploads": "uploads", "packages": "plugins"}
-    claims = {path: claim for path, claim in kept.items() if dify_facts.stored(build.site, purposes[claim]) != "s3"}
+    claims = {
+        service[claim]: claim
+        for purpose, claim in CLAIMS.items()
+        if claim in service and dify_facts.stored(build.site, purpose) != "s3"
+    }
     found = [
         (path, {"name": _volume(path), "emptyDir": {"sizeLimit": SCRATCH}})
         for path in service.get("scratch", ())
